@@ -1,0 +1,69 @@
+#include "aiopquic/abi.h"
+
+#include <openssl/crypto.h>
+#include <picoquic.h>
+
+#include "aiopquic/status.h"
+
+#ifndef AIOPQ_BUILD_ID
+#error "the build defines AIOPQ_BUILD_ID"
+#endif
+
+int aiopq_abi_version(void)
+{
+    return AIOPQ_ABI_VERSION;
+}
+
+const char *aiopq_build_id(void)
+{
+    return AIOPQ_BUILD_ID;
+}
+
+const char *aiopq_picoquic_version(void)
+{
+    return PICOQUIC_VERSION;
+}
+
+const char *aiopq_openssl_version(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION);
+}
+
+const char *aiopq_status_name(aiopq_status_t status)
+{
+    switch (status) {
+    case AIOPQ_OK:
+        return "ok";
+    case AIOPQ_WOULD_BLOCK:
+        return "would block";
+    case AIOPQ_TOO_LARGE:
+        return "larger than the send budget";
+    case AIOPQ_CLOSED:
+        return "closed";
+    case AIOPQ_STREAM_FINISHED:
+        return "sending on this stream has ended";
+    case AIOPQ_STREAM_STOPPED:
+        return "the peer stopped this stream";
+    case AIOPQ_WRONG_DIRECTION:
+        return "the stream does not flow in this direction";
+    case AIOPQ_NO_MEMORY:
+        return "out of memory";
+    case AIOPQ_INVALID:
+        return "invalid argument";
+    case AIOPQ_STARTED:
+        return "already started";
+    case AIOPQ_BAD_CERTIFICATE:
+        return "no certificate could be read";
+    case AIOPQ_BAD_KEY:
+        return "the private key could not be read";
+    case AIOPQ_KEY_MISMATCH:
+        return "the private key does not belong to the certificate";
+    case AIOPQ_BAD_TRUST_STORE:
+        return "no usable trusted certificate";
+    case AIOPQ_UNKNOWN_ALGORITHM:
+        return "unknown algorithm";
+    case AIOPQ_FAILED:
+        return "failed";
+    }
+    return "unknown status";
+}

@@ -1,0 +1,125 @@
+/* Connections as the loop thread uses them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/objects.h"
+
+/* One block for the request and its strings, freed with the connection. */
+static aiopq_connect_request_t *new_request(const aiopq_connect_args_t *args)
+{
+    size_t size = 0, count = 0;
+    for (; args->alpn != NULL && args->alpn[count] != NULL; count++) {
+        size += strlen(args->alpn[count]) + 1;
+    }
+    size_t name_size = args->server_name != NULL ? strlen(args->server_name) + 1 : 0;
+    aiopq_connect_request_t *request = calloc(1, sizeof(*request) + size + name_size);
+    if (request != NULL) {
+        char *cursor = request->strings;
+        for (size_t i = 0; i < count; i++) {
+            size_t length = strlen(args->alpn[i]) + 1;
+            memcpy(cursor, args->alpn[i], length);
+            cursor += length;
+        }
+        if (args->server_name != NULL) {
+            memcpy(cursor, args->server_name, name_size);
+            request->server_name = cursor;
+        }
+        request->address = args->address;
+        request->alpn_count = count;
+        request->version = args->version;
+    }
+    return request;
+}
+
+static bool args_are_valid(const aiopq_connect_args_t *args)
+{
+    if (args->address.ss_family != AF_INET && args->address.ss_family != AF_INET6) {
+        return false;
+    }
+    if (args->server_name != NULL && strlen(args->server_name) > AIOPQ_SERVER_NAME_MAX) {
+        return false;
+    }
+    size_t count = 0;
+    for (; args->alpn != NULL && args->alpn[count] != NULL; count++) {
+        size_t length = strlen(args->alpn[count]);
+        if (length == 0 || length > AIOPQ_ALPN_MAX || count >= AIOPQ_ALPN_COUNT_MAX) {
+            return false;
+        }
+    }
+    return count > 0; /* RFC 9001 section 8.1: QUIC does not go without */
+}
+
+aiopq_status_t aiopq_conn_open(aiopq_engine_t *engine, const aiopq_connect_args_t *args, aiopq_conn_t **result)
+{
+    *result = NULL;
+    if (!args_are_valid(args)) {
+        return AIOPQ_INVALID;
+    }
+    aiopq_conn_t *conn = aiopq_conn_new(engine, true);
+    if (conn == NULL) {
+        return AIOPQ_NO_MEMORY;
+    }
+    conn->request = new_request(args);
+    aiopq_status_t status = AIOPQ_NO_MEMORY;
+    if (conn->request != NULL) {
+        aiopq_conn_ref(conn); /* the network thread's, dropped by aiopq_conn_detach() or a failed connect */
+        status = aiopq_command_post(engine, &(aiopq_command_t){.type = AIOPQ_COMMAND_CONNECT, .conn = conn});
+        if (status != AIOPQ_OK) {
+            aiopq_conn_unref(conn);
+        }
+    }
+    if (status != AIOPQ_OK) {
+        aiopq_conn_unref(conn);
+        return status;
+    }
+    *result = conn;
+    return AIOPQ_OK;
+}
+
+aiopq_status_t aiopq_conn_close(aiopq_conn_t *conn, uint64_t error_code, const char *reason, size_t reason_length)
+{
+    if (reason_length > AIOPQ_REASON_MAX || error_code >= (1ull << 62)) {
+        return AIOPQ_INVALID;
+    }
+    if (conn->is_close_requested || atomic_load_explicit(&conn->is_closed, memory_order_acquire)) {
+        return AIOPQ_OK;
+    }
+    aiopq_close_request_t *request = NULL;
+    if (reason_length > 0) {
+        request = malloc(sizeof(*request));
+        if (request == NULL) {
+            return AIOPQ_NO_MEMORY;
+        }
+        memcpy(request->reason, reason, reason_length);
+        request->length = reason_length;
+    }
+    aiopq_command_t command = {
+        .type = AIOPQ_COMMAND_CLOSE, .conn = conn, .value = error_code, .detail = request};
+    aiopq_status_t status = aiopq_command_post(conn->engine, &command);
+    if (status != AIOPQ_OK) {
+        free(request);
+        return status;
+    }
+    conn->is_close_requested = true;
+    return AIOPQ_OK;
+}
+
+aiopq_status_t aiopq_conn_request_stats(aiopq_conn_t *conn, uint64_t request)
+{
+    if (atomic_load_explicit(&conn->is_closed, memory_order_acquire)) {
+        return AIOPQ_CLOSED;
+    }
+    aiopq_command_t command = {.type = AIOPQ_COMMAND_STATS, .conn = conn, .value = request};
+    return aiopq_command_post(conn->engine, &command);
+}
+
+bool aiopq_conn_want_writable(aiopq_conn_t *conn)
+{
+    /* Sequentially consistent, as in account_sent(): either the network thread sees the wish, or we see the
+     * room it made. */
+    atomic_store(&conn->wants_writable, true);
+    if (atomic_load(&conn->send_queued) <= conn->engine->config.send_budget_conn / 2) {
+        return !atomic_exchange(&conn->wants_writable, false);
+    }
+    return true;
+}

@@ -1,0 +1,214 @@
+#include "engine/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/live.h"
+#include "engine/settings.h"
+#include "net/callbacks.h"
+#include "net/events_out.h"
+#include "net/picoquic_private.h"
+#include "net/tls.h"
+
+/* Entries of a block: about 10 and 12 KiB, so an engine at rest is small. */
+#define EVENT_BLOCK 256
+#define COMMAND_BLOCK 256
+
+static void engine_dispose(aiopq_engine_t *engine)
+{
+    if (engine->quic != NULL) {
+        picoquic_free(engine->quic);
+    }
+    aiopq_tls_free(engine->tls);
+    aiopq_settings_dispose(&engine->config);
+    if (engine->events.head != NULL) {
+        aiopq_event_t event;
+        while (aiopq_spsc_pop(&engine->events, &event)) {
+            aiopq_event_release(&event);
+        }
+        aiopq_spsc_dispose(&engine->events);
+    }
+    if (engine->commands.head != NULL) {
+        aiopq_command_t command;
+        while (aiopq_spsc_pop(&engine->commands, &command)) {
+            aiopq_command_release(&command);
+        }
+        aiopq_spsc_dispose(&engine->commands);
+    }
+    aiopq_waker_dispose(&engine->loop_waker);
+    free(engine);
+}
+
+aiopq_status_t aiopq_engine_new(const aiopq_config_t *config, aiopq_engine_t **result)
+{
+    *result = NULL;
+    aiopq_engine_t *engine = calloc(1, sizeof(*engine));
+    if (engine == NULL) {
+        return AIOPQ_NO_MEMORY;
+    }
+    engine->loop_waker.read_fd = engine->loop_waker.write_fd = -1;
+    aiopq_status_t status = aiopq_settings_copy(&engine->config, config);
+    if (status == AIOPQ_OK && (!aiopq_spsc_init(&engine->events, sizeof(aiopq_event_t), EVENT_BLOCK) ||
+                               !aiopq_spsc_init(&engine->commands, sizeof(aiopq_command_t), COMMAND_BLOCK))) {
+        status = AIOPQ_NO_MEMORY;
+    }
+    if (status == AIOPQ_OK && !aiopq_waker_init(&engine->loop_waker, config->use_pipe_waker)) {
+        status = AIOPQ_FAILED;
+    }
+    if (status == AIOPQ_OK) {
+        while (engine->alpn_count < AIOPQ_ALPN_COUNT_MAX && engine->config.alpn[engine->alpn_count] != NULL) {
+            engine->alpn_count++;
+        }
+        status = aiopq_settings_create_quic(engine, config);
+    }
+    if (status == AIOPQ_OK) {
+        status = aiopq_tls_setup(engine, config);
+    }
+    if (status != AIOPQ_OK) {
+        engine_dispose(engine);
+        return status;
+    }
+    aiopq_live_add(AIOPQ_LIVE_ENGINE, 1);
+    *result = engine;
+    return AIOPQ_OK;
+}
+
+void aiopq_engine_free(aiopq_engine_t *engine)
+{
+    if (engine != NULL) {
+        aiopq_engine_finish(engine, 0); /* connections of an engine that never ran */
+        engine_dispose(engine);
+        aiopq_live_add(AIOPQ_LIVE_ENGINE, -1);
+    }
+}
+
+/* ---- for the driver, on the network thread ---- */
+
+void aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us)
+{
+    engine->now_us = now_us;
+    aiopq_count(&engine->turns);
+    aiopq_commands_run(engine);
+}
+
+void aiopq_engine_flush(aiopq_engine_t *engine)
+{
+    aiopq_announce_failing(engine);
+    aiopq_flush_events(engine);
+}
+
+int64_t aiopq_engine_delay_us(aiopq_engine_t *engine, uint64_t now_us, int64_t limit_us)
+{
+    int64_t delay = picoquic_get_next_wake_delay(engine->quic, now_us, limit_us);
+    if (engine->is_stopping && delay > 1000) {
+        delay = 1000; /* the deadline of the stop is looked at again */
+    }
+    return delay;
+}
+
+bool aiopq_engine_may_sleep(aiopq_engine_t *engine)
+{
+    /* Sequentially consistent with aiopq_engine_kick(). */
+    atomic_store(&engine->net_is_asleep, true);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (aiopq_commands_waiting(engine)) {
+        atomic_store_explicit(&engine->net_is_asleep, false, memory_order_relaxed);
+        return false;
+    }
+    return true;
+}
+
+void aiopq_engine_woke(aiopq_engine_t *engine)
+{
+    if (atomic_load_explicit(&engine->net_is_asleep, memory_order_relaxed)) {
+        atomic_store_explicit(&engine->net_is_asleep, false, memory_order_relaxed);
+    }
+}
+
+bool aiopq_engine_is_done(aiopq_engine_t *engine, uint64_t now_us)
+{
+    if (!engine->is_stopping) {
+        return false;
+    }
+    if (now_us >= engine->stop_deadline_us) {
+        return true;
+    }
+    for (picoquic_cnx_t *cnx = picoquic_get_first_cnx(engine->quic); cnx != NULL; cnx = picoquic_get_next_cnx(cnx)) {
+        if (aiopq_close_is_unsent(cnx)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void aiopq_engine_finish(aiopq_engine_t *engine, int system_error)
+{
+    engine->is_stopping = true;
+    aiopq_commands_run(engine);
+    picoquic_cnx_t *cnx;
+    while ((cnx = picoquic_get_first_cnx(engine->quic)) != NULL) {
+        picoquic_delete_cnx(cnx); /* calls back with close: announces and detaches */
+    }
+    aiopq_emit(engine, AIOPQ_EVENT_ENGINE_STOPPED, NULL, NULL, (uint64_t)system_error, NULL);
+    aiopq_flush_events(engine);
+    aiopq_end_thread_check(engine->quic); /* what is left is freed by the loop thread */
+}
+
+/* ---- for the loop thread ---- */
+
+int aiopq_engine_wakeup_fd(const aiopq_engine_t *engine)
+{
+    return engine->loop_waker.read_fd;
+}
+
+void aiopq_engine_begin_drain(aiopq_engine_t *engine)
+{
+    aiopq_waker_clear(&engine->loop_waker);
+}
+
+bool aiopq_engine_next_event(aiopq_engine_t *engine, aiopq_event_t *event)
+{
+    if (!aiopq_spsc_pop(&engine->events, event)) {
+        return false;
+    }
+    if (event->type == AIOPQ_EVENT_STREAM_STOPPED && event->stream->send_state == AIOPQ_OK) {
+        event->stream->send_state = AIOPQ_STREAM_STOPPED;
+    }
+    return true;
+}
+
+void aiopq_engine_rearm(aiopq_engine_t *engine)
+{
+    (void)aiopq_waker_signal(&engine->loop_waker);
+}
+
+uint64_t aiopq_engine_events_waiting(const aiopq_engine_t *engine)
+{
+    return aiopq_spsc_size(&engine->events);
+}
+
+uint64_t aiopq_engine_commands_waiting(const aiopq_engine_t *engine)
+{
+    return aiopq_spsc_size(&engine->commands);
+}
+
+void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counters_t *counters)
+{
+    counters->loop_wakes = atomic_load_explicit(&engine->loop_wakes, memory_order_relaxed);
+    counters->loop_wakes_saved = atomic_load_explicit(&engine->loop_wakes_saved, memory_order_relaxed);
+    counters->net_wakes = atomic_load_explicit(&engine->net_wakes, memory_order_relaxed);
+    counters->net_wakes_saved = atomic_load_explicit(&engine->net_wakes_saved, memory_order_relaxed);
+    counters->events_pushed = atomic_load_explicit(&engine->events.pushed, memory_order_relaxed);
+    counters->commands_pushed = atomic_load_explicit(&engine->commands.pushed, memory_order_relaxed);
+    counters->commands_stale = atomic_load_explicit(&engine->commands_stale, memory_order_relaxed);
+    counters->turns = atomic_load_explicit(&engine->turns, memory_order_relaxed);
+}
+
+void aiopq_get_live_counts(aiopq_live_counts_t *counts)
+{
+    counts->engines = aiopq_live_get(AIOPQ_LIVE_ENGINE);
+    counts->connections = aiopq_live_get(AIOPQ_LIVE_CONN);
+    counts->streams = aiopq_live_get(AIOPQ_LIVE_STREAM);
+    counts->chunks = aiopq_live_get(AIOPQ_LIVE_CHUNK);
+    counts->events = aiopq_live_get(AIOPQ_LIVE_EVENT);
+}

@@ -1,0 +1,29 @@
+/* What a driver needs of an engine: turns, deadlines, the end. */
+#ifndef AIOPQ_ENGINE_ENGINE_H
+#define AIOPQ_ENGINE_ENGINE_H
+
+#include "net/objects.h"
+
+/* Carries out what the loop thread asked for. `now_us` is the time of the whole turn. */
+void aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us) AIOPQ_NET;
+
+/* Tells the loop thread what happened in this turn. */
+void aiopq_engine_flush(aiopq_engine_t *engine) AIOPQ_NET;
+
+/* Microseconds until picoquic must be asked for packets again, `limit_us` at most. */
+int64_t aiopq_engine_delay_us(aiopq_engine_t *engine, uint64_t now_us, int64_t limit_us) AIOPQ_NET;
+
+/* Announces that the driver is about to wait. False when a command came in the meantime: then it must
+ * take another turn instead. */
+bool aiopq_engine_may_sleep(aiopq_engine_t *engine) AIOPQ_NET;
+
+/* The driver is awake again, for whatever reason. */
+void aiopq_engine_woke(aiopq_engine_t *engine) AIOPQ_NET;
+
+/* True once a stopping engine has nothing left to send, or has waited long enough. */
+bool aiopq_engine_is_done(aiopq_engine_t *engine, uint64_t now_us) AIOPQ_NET;
+
+/* The driver ends: every connection goes, ENGINE_STOPPED is the last event. */
+void aiopq_engine_finish(aiopq_engine_t *engine, int system_error) AIOPQ_NET;
+
+#endif

@@ -1,0 +1,125 @@
+#include "engine/settings.h"
+
+#include <autoqlog.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/callbacks.h"
+
+static aiopq_status_t copy_string(const char **to, const char *from)
+{
+    *to = NULL;
+    if (from != NULL && (*to = strdup(from)) == NULL) {
+        return AIOPQ_NO_MEMORY;
+    }
+    return AIOPQ_OK;
+}
+
+aiopq_status_t aiopq_settings_copy(aiopq_config_t *to, const aiopq_config_t *from)
+{
+    *to = *from;
+    memset(&to->certificate_chain, 0, sizeof(to->certificate_chain));
+    memset(&to->private_key, 0, sizeof(to->private_key));
+    to->private_key_password = NULL;
+    to->trusted_roots = NULL;
+    to->trusted_root_count = 0;
+    memset(to->alpn, 0, sizeof(to->alpn));
+    to->keylog_file = to->qlog_dir = to->congestion_control = NULL;
+
+    aiopq_status_t status = AIOPQ_OK;
+    for (size_t i = 0; i < AIOPQ_ALPN_COUNT_MAX && from->alpn[i] != NULL && status == AIOPQ_OK; i++) {
+        status = strlen(from->alpn[i]) <= AIOPQ_ALPN_MAX ? copy_string(&to->alpn[i], from->alpn[i]) : AIOPQ_INVALID;
+    }
+    if (status == AIOPQ_OK) {
+        status = copy_string(&to->keylog_file, from->keylog_file);
+    }
+    if (status == AIOPQ_OK) {
+        status = copy_string(&to->qlog_dir, from->qlog_dir);
+    }
+    if (status == AIOPQ_OK) {
+        status = copy_string(&to->congestion_control, from->congestion_control);
+    }
+    return status;
+}
+
+static void free_string(const char *string)
+{
+    free((void *)(uintptr_t)string);
+}
+
+void aiopq_settings_dispose(aiopq_config_t *config)
+{
+    for (size_t i = 0; i < AIOPQ_ALPN_COUNT_MAX; i++) {
+        free_string(config->alpn[i]);
+    }
+    free_string(config->keylog_file);
+    free_string(config->qlog_dir);
+    free_string(config->congestion_control);
+}
+
+static pthread_once_t registered = PTHREAD_ONCE_INIT;
+
+/* picoquic finds a controller by name only among those that were registered, once per process. */
+static void register_congestion_control(void)
+{
+    picoquic_register_all_congestion_control_algorithms();
+}
+
+aiopq_status_t aiopq_check_congestion_control(const char *name)
+{
+    (void)pthread_once(&registered, register_congestion_control);
+    return picoquic_get_congestion_algorithm(name) != NULL ? AIOPQ_OK : AIOPQ_UNKNOWN_ALGORITHM;
+}
+
+static void set_transport_parameters(picoquic_quic_t *quic, const aiopq_config_t *config)
+{
+    picoquic_tp_t parameters = *picoquic_get_default_tp(quic);
+    uint64_t window = config->initial_stream_window;
+    parameters.initial_max_stream_data_bidi_local = window;
+    parameters.initial_max_stream_data_bidi_remote = window;
+    parameters.initial_max_stream_data_uni = window;
+    parameters.initial_max_stream_id_bidir = config->max_streams_bidi;
+    parameters.initial_max_stream_id_unidir = config->max_streams_uni;
+    parameters.max_datagram_frame_size = config->max_datagram_frame_size;
+    parameters.max_idle_timeout = config->idle_timeout_ms;
+    (void)picoquic_set_default_tp(quic, &parameters);
+    picoquic_set_max_data_control(quic, config->max_data);
+}
+
+aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_config_t *config)
+{
+    uint64_t now_us = picoquic_current_time();
+    picoquic_quic_t *quic =
+        picoquic_create(config->max_connections, NULL, NULL, NULL, NULL, aiopq_server_callback, engine, NULL, NULL,
+                        NULL, now_us, NULL, NULL, NULL, 0);
+    if (quic == NULL) {
+        return AIOPQ_FAILED;
+    }
+    engine->quic = quic;
+    engine->now_us = now_us;
+    if (config->congestion_control != NULL) {
+        if (aiopq_check_congestion_control(config->congestion_control) != AIOPQ_OK) {
+            return AIOPQ_UNKNOWN_ALGORITHM;
+        }
+        picoquic_set_default_congestion_algorithm_by_name(quic, config->congestion_control);
+    }
+    if (config->cipher_suite != 0 && picoquic_set_cipher_suite(quic, (int)config->cipher_suite) != 0) {
+        return AIOPQ_UNKNOWN_ALGORITHM;
+    }
+    set_transport_parameters(quic, config);
+    picoquic_set_default_idle_timeout(quic, config->idle_timeout_ms);
+    picoquic_set_default_handshake_timeout(quic, config->handshake_timeout_us);
+    picoquic_set_alpn_select_fn_v2(quic, aiopq_select_alpn);
+    if (config->keylog_file != NULL) {
+        picoquic_enable_sslkeylog(quic, 1);
+        picoquic_set_key_log_file(quic, config->keylog_file);
+    }
+    if (config->qlog_dir != NULL) {
+        if (picoquic_set_qlog(quic, config->qlog_dir) != 0) {
+            return AIOPQ_FAILED;
+        }
+        picoquic_set_log_level(quic, 1);
+    }
+    return AIOPQ_OK;
+}

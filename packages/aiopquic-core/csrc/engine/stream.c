@@ -1,0 +1,151 @@
+/* Streams as the loop thread uses them. */
+#include "net/objects.h"
+
+static aiopq_status_t post(aiopq_stream_t *stream, aiopq_command_type_t type, uint64_t value)
+{
+    aiopq_command_t command = {.type = type, .conn = stream->conn, .stream = stream, .value = value};
+    return aiopq_command_post(stream->conn->engine, &command);
+}
+
+static bool is_closed(const aiopq_stream_t *stream)
+{
+    return atomic_load_explicit(&stream->conn->is_closed, memory_order_acquire);
+}
+
+aiopq_status_t aiopq_stream_new(aiopq_conn_t *conn, uint64_t stream_id, aiopq_stream_t **stream)
+{
+    *stream = NULL;
+    if (stream_id >= (1ull << 62) || !aiopq_stream_is_ours(conn, stream_id)) {
+        return AIOPQ_INVALID;
+    }
+    *stream = aiopq_stream_create(conn, stream_id);
+    return *stream != NULL ? AIOPQ_OK : AIOPQ_NO_MEMORY;
+}
+
+uint64_t aiopq_stream_send_queued(const aiopq_stream_t *stream)
+{
+    uint64_t sent = atomic_load(&stream->sent);
+    return atomic_load_explicit(&stream->written, memory_order_relaxed) - sent;
+}
+
+uint64_t aiopq_stream_sent(const aiopq_stream_t *stream)
+{
+    return atomic_load_explicit(&stream->sent, memory_order_acquire);
+}
+
+uint64_t aiopq_stream_room(const aiopq_stream_t *stream)
+{
+    const aiopq_config_t *config = &stream->conn->engine->config;
+    uint64_t in_stream = aiopq_stream_send_queued(stream);
+    uint64_t in_conn = aiopq_conn_send_queued(stream->conn);
+    uint64_t stream_room = in_stream < config->send_budget_stream ? config->send_budget_stream - in_stream : 0;
+    uint64_t conn_room = in_conn < config->send_budget_conn ? config->send_budget_conn - in_conn : 0;
+    return stream_room < conn_room ? stream_room : conn_room;
+}
+
+aiopq_status_t aiopq_stream_send_state(const aiopq_stream_t *stream)
+{
+    return is_closed(stream) ? AIOPQ_CLOSED : stream->send_state;
+}
+
+aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, size_t length, bool fin)
+{
+    aiopq_conn_t *conn = stream->conn;
+    const aiopq_config_t *config = &conn->engine->config;
+    aiopq_status_t status = aiopq_stream_send_state(stream);
+    if (status != AIOPQ_OK) {
+        return status;
+    }
+    if (length > config->send_budget_stream || length > config->send_budget_conn) {
+        return AIOPQ_TOO_LARGE;
+    }
+    if (length > 0 && length > aiopq_stream_room(stream)) {
+        return AIOPQ_WOULD_BLOCK;
+    }
+    /* Room for the command first: after the bytes are in nothing may fail. */
+    if (config->command_capacity != 0 && aiopq_spsc_size(&conn->engine->commands) >= config->command_capacity) {
+        return AIOPQ_WOULD_BLOCK;
+    }
+    if (!aiopq_byte_queue_write(&stream->send, data, length, fin)) {
+        return AIOPQ_NO_MEMORY;
+    }
+    atomic_fetch_add(&conn->send_queued, length);
+    uint64_t written = atomic_load_explicit(&stream->written, memory_order_relaxed) + length;
+    atomic_store(&stream->written, written);
+    if (fin) {
+        atomic_store(&stream->is_fin_queued, true);
+        stream->send_state = AIOPQ_STREAM_FINISHED;
+    }
+    /* A stream that picoquic polls already needs no command. */
+    if ((length > 0 || fin) && !atomic_exchange(&stream->is_active, true)) {
+        return post(stream, AIOPQ_COMMAND_STREAM_SEND, 0);
+    }
+    return AIOPQ_OK;
+}
+
+bool aiopq_stream_want_writable(aiopq_stream_t *stream)
+{
+    /* Sequentially consistent, as in account_sent(). */
+    atomic_store(&stream->wants_writable, true);
+    if (aiopq_stream_send_queued(stream) <= stream->conn->engine->config.send_budget_stream / 2) {
+        return !atomic_exchange(&stream->wants_writable, false);
+    }
+    return true;
+}
+
+aiopq_status_t aiopq_stream_reset(aiopq_stream_t *stream, uint64_t error_code)
+{
+    if (is_closed(stream)) {
+        return AIOPQ_CLOSED;
+    }
+    if (stream->send_state == AIOPQ_WRONG_DIRECTION) {
+        return AIOPQ_WRONG_DIRECTION;
+    }
+    aiopq_status_t status = post(stream, AIOPQ_COMMAND_STREAM_RESET, error_code);
+    if (status == AIOPQ_OK) {
+        stream->send_state = AIOPQ_STREAM_FINISHED;
+    }
+    return status;
+}
+
+aiopq_status_t aiopq_stream_stop(aiopq_stream_t *stream, uint64_t error_code)
+{
+    if (is_closed(stream)) {
+        return AIOPQ_CLOSED;
+    }
+    if (aiopq_stream_is_unidirectional(stream->id) && aiopq_stream_is_ours(stream->conn, stream->id)) {
+        return AIOPQ_WRONG_DIRECTION;
+    }
+    return post(stream, AIOPQ_COMMAND_STREAM_STOP, error_code);
+}
+
+aiopq_status_t aiopq_stream_set_priority(aiopq_stream_t *stream, uint8_t priority)
+{
+    if (is_closed(stream)) {
+        return AIOPQ_CLOSED;
+    }
+    return post(stream, AIOPQ_COMMAND_STREAM_PRIORITY, priority);
+}
+
+aiopq_chunk_t *aiopq_stream_take(aiopq_stream_t *stream, bool *fin)
+{
+    /* Clear before looking: bytes that come later are told of again. The end before the bytes: once it is
+     * seen, every byte before it is in the queue. */
+    atomic_exchange_explicit(&stream->is_readable_told, false, memory_order_acq_rel);
+    *fin = atomic_load_explicit(&stream->is_fin_received, memory_order_acquire);
+    return aiopq_byte_queue_take(&stream->receive);
+}
+
+void aiopq_stream_consume(aiopq_stream_t *stream, uint64_t length)
+{
+    uint64_t consumed = atomic_load_explicit(&stream->consumed, memory_order_relaxed) + length;
+    atomic_store_explicit(&stream->consumed, consumed, memory_order_release);
+    uint64_t window = atomic_load_explicit(&stream->window, memory_order_relaxed);
+    if (consumed - stream->credit_asked < window / 4 || is_closed(stream) ||
+        atomic_load_explicit(&stream->is_fin_received, memory_order_relaxed)) {
+        return;
+    }
+    if (post(stream, AIOPQ_COMMAND_STREAM_CREDIT, 0) == AIOPQ_OK) {
+        stream->credit_asked = consumed; /* else asked again with the next bytes */
+    }
+}

@@ -1,0 +1,113 @@
+/* One picoquic context and the bridge to one asyncio loop. It opens no socket and reads no clock: a
+ * driver gives it time, moves its datagrams and ends it. */
+#ifndef AIOPQUIC_ENGINE_H
+#define AIOPQUIC_ENGINE_H
+
+#include "aiopquic/abi.h"
+#include "aiopquic/config.h"
+#include "aiopquic/event.h"
+#include "aiopquic/status.h"
+#include "aiopquic/threads.h"
+
+typedef struct aiopq_engine aiopq_engine_t;
+
+/* Builds an engine that no driver runs yet. On failure *engine is NULL. */
+AIOPQ_API aiopq_status_t aiopq_engine_new(const aiopq_config_t *config, aiopq_engine_t **engine) AIOPQ_LOOP;
+
+/* Frees an engine whose driver was never started or has been joined. Events that nobody took are
+ * dropped with what they hold. NULL is allowed. */
+AIOPQ_API void aiopq_engine_free(aiopq_engine_t *engine) AIOPQ_LOOP;
+
+/* Starts the thread driver. The outcome of opening the sockets arrives as ENGINE_READY or
+ * ENGINE_STOPPED. */
+AIOPQ_API aiopq_status_t aiopq_engine_start(aiopq_engine_t *engine) AIOPQ_LOOP;
+
+/* Asks the driver to send CONNECTION_CLOSE on every open connection and to end; ENGINE_STOPPED follows. */
+AIOPQ_API void aiopq_engine_stop(aiopq_engine_t *engine) AIOPQ_LOOP;
+
+/* Waits for the driver's thread, which ends within microseconds of ENGINE_STOPPED. Blocks; call it
+ * without the GIL. Harmless when nothing runs. */
+AIOPQ_API void aiopq_engine_join(aiopq_engine_t *engine) AIOPQ_LOOP;
+
+/* Becomes readable when events wait. Owned by the engine. */
+AIOPQ_API int aiopq_engine_wakeup_fd(const aiopq_engine_t *engine) AIOPQ_LOOP;
+
+/* Call before a round of aiopq_engine_next_event(): resets the descriptor, so that an event that comes
+ * later wakes the loop again. */
+AIOPQ_API void aiopq_engine_begin_drain(aiopq_engine_t *engine) AIOPQ_LOOP;
+
+/* Takes the next event, with what it holds, into *event. False when none waits. */
+AIOPQ_API bool aiopq_engine_next_event(aiopq_engine_t *engine, aiopq_event_t *event) AIOPQ_LOOP;
+
+/* Makes the descriptor readable again; for a drain that stops at its budget. */
+AIOPQ_API void aiopq_engine_rearm(aiopq_engine_t *engine) AIOPQ_LOOP;
+
+/* Gives back what the event holds. */
+AIOPQ_API void aiopq_event_release(aiopq_event_t *event) AIOPQ_LOOP;
+
+/* Kicks the network thread once for every command since the last kick. */
+AIOPQ_API void aiopq_engine_kick(aiopq_engine_t *engine) AIOPQ_LOOP;
+
+/* Events and commands that wait; for diagnosis. */
+AIOPQ_API uint64_t aiopq_engine_events_waiting(const aiopq_engine_t *engine);
+AIOPQ_API uint64_t aiopq_engine_commands_waiting(const aiopq_engine_t *engine);
+
+/* Counters of what happened; each is written by one thread and may be read by any. */
+typedef struct aiopq_engine_counters {
+    uint64_t loop_wakes;        /* writes to the descriptor of the loop thread */
+    uint64_t loop_wakes_saved;  /* batches of events that found the loop thread awake already */
+    uint64_t net_wakes;         /* writes to the wake-up pipe of the network thread */
+    uint64_t net_wakes_saved;   /* commands that found the network thread awake already */
+    uint64_t events_pushed, commands_pushed, commands_stale;
+    uint64_t turns;             /* rounds of the driver */
+} aiopq_engine_counters_t;
+AIOPQ_API void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counters_t *counters);
+
+/* Objects alive in this process, for leak checks. */
+typedef struct aiopq_live_counts {
+    int64_t engines, connections, streams, chunks, events;
+} aiopq_live_counts_t;
+AIOPQ_API void aiopq_get_live_counts(aiopq_live_counts_t *counts);
+
+/* AIOPQ_OK when picoquic has a congestion controller of that name. */
+AIOPQ_API aiopq_status_t aiopq_check_congestion_control(const char *name);
+
+/* ---- connections ---- */
+
+typedef struct aiopq_connect_args {
+    struct sockaddr_storage address;   /* where to connect to */
+    const char *server_name;           /* for SNI and for the name check; NULL: neither */
+    const char *const *alpn;           /* offered in this order; NULL ends the list */
+    uint32_t version;                  /* first version to try; 0: version 1 */
+} aiopq_connect_args_t;
+
+/* Makes a client connection. The result is the caller's reference, given back with aiopq_conn_unref().
+ * CONN_CREATED tells that picoquic has it, CONN_READY or CONN_CLOSED how the handshake ended. */
+AIOPQ_API aiopq_status_t aiopq_conn_open(aiopq_engine_t *engine, const aiopq_connect_args_t *args,
+                                         aiopq_conn_t **conn) AIOPQ_LOOP;
+
+/* A number that no other connection of this process ever has. */
+AIOPQ_API uint64_t aiopq_conn_handle(const aiopq_conn_t *conn);
+AIOPQ_API bool aiopq_conn_is_client(const aiopq_conn_t *conn);
+
+/* Sends CONNECTION_CLOSE (0x1d, RFC 9000 section 19.19); CONN_CLOSED follows. `reason` is copied. Ignored once closed. */
+AIOPQ_API aiopq_status_t aiopq_conn_close(aiopq_conn_t *conn, uint64_t error_code, const char *reason,
+                                          size_t reason_length) AIOPQ_LOOP;
+
+/* Asks for a CONN_STATS event that carries `request`. */
+AIOPQ_API aiopq_status_t aiopq_conn_request_stats(aiopq_conn_t *conn, uint64_t request) AIOPQ_LOOP;
+
+/* Bytes that wait to be sent, over all streams. */
+AIOPQ_API uint64_t aiopq_conn_send_queued(const aiopq_conn_t *conn);
+
+/* Asks for CONN_WRITABLE once at most half of the send budget is used. False when that is so already. */
+AIOPQ_API bool aiopq_conn_want_writable(aiopq_conn_t *conn) AIOPQ_LOOP;
+
+AIOPQ_API void aiopq_conn_ref(aiopq_conn_t *conn);
+AIOPQ_API void aiopq_conn_unref(aiopq_conn_t *conn);
+
+/* The Python object that stands for the connection, borrowed; only the loop thread reads or writes it. */
+AIOPQ_API void *aiopq_conn_owner(const aiopq_conn_t *conn) AIOPQ_LOOP;
+AIOPQ_API void aiopq_conn_set_owner(aiopq_conn_t *conn, void *owner) AIOPQ_LOOP;
+
+#endif

@@ -1,0 +1,111 @@
+/* Events: what the network thread tells the loop thread. Stream bytes never ride here. */
+#ifndef AIOPQUIC_EVENT_H
+#define AIOPQUIC_EVENT_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct aiopq_conn aiopq_conn_t;
+typedef struct aiopq_stream aiopq_stream_t;
+
+typedef enum aiopq_event_type {
+    AIOPQ_EVENT_NONE = 0,
+    AIOPQ_EVENT_ENGINE_READY,    /* sockets are open; value = local UDP port */
+    AIOPQ_EVENT_ENGINE_STOPPED,  /* the driver ended; value = system error, 0 for an orderly stop */
+    AIOPQ_EVENT_CONN_CREATED,    /* the client connection exists in picoquic; value = its error when it could not be made */
+    AIOPQ_EVENT_CONN_READY,      /* handshake done; detail = aiopq_conn_info_t */
+    AIOPQ_EVENT_CONN_CLOSED,     /* the last event of a connection; detail = aiopq_close_info_t */
+    AIOPQ_EVENT_CONN_STATS,      /* answer to a request; detail = aiopq_conn_stats_t */
+    AIOPQ_EVENT_CONN_WRITABLE,   /* the connection's send budget has room again */
+    AIOPQ_EVENT_STREAM_READABLE, /* bytes or the end are there; at most one is outstanding per stream */
+    AIOPQ_EVENT_STREAM_RESET,    /* RESET_STREAM from the peer; value = its code */
+    AIOPQ_EVENT_STREAM_STOPPED,  /* STOP_SENDING from the peer; value = its code */
+    AIOPQ_EVENT_STREAM_WRITABLE, /* the stream's send budget has room again */
+    AIOPQ_EVENT_STREAM_RELEASED, /* both directions are over and acknowledged: the last event of a stream */
+    AIOPQ_EVENT_COUNT
+} aiopq_event_type_t;
+
+/* Who ended a connection, and how (RFC 9000 section 10). */
+typedef enum aiopq_close_kind {
+    AIOPQ_CLOSE_APPLICATION = 0,     /* CONNECTION_CLOSE of type 0x1d */
+    AIOPQ_CLOSE_TRANSPORT,           /* CONNECTION_CLOSE of type 0x1c, TLS alerts included */
+    AIOPQ_CLOSE_IDLE_TIMEOUT,        /* nothing heard for the idle timeout */
+    AIOPQ_CLOSE_HANDSHAKE_TIMEOUT,   /* the peer never completed the handshake */
+    AIOPQ_CLOSE_STATELESS_RESET,     /* the peer lost its state */
+    AIOPQ_CLOSE_VERSION_NEGOTIATION, /* no version in common */
+    AIOPQ_CLOSE_LOCAL_FAILURE        /* the connection could not be created or the engine stopped under it */
+} aiopq_close_kind_t;
+
+#define AIOPQ_REASON_MAX 1024 /* bytes of a reason phrase that are kept */
+#define AIOPQ_NO_FRAME UINT64_MAX
+
+typedef struct aiopq_close_info {
+    aiopq_close_kind_t kind;
+    bool is_remote;           /* the peer said so; false when we did */
+    uint64_t error_code;      /* application code, or transport code of RFC 9000 section 20.1 */
+    uint64_t frame_type;      /* the frame that caused a transport error, AIOPQ_NO_FRAME when not known */
+    int32_t verify_error;     /* X509_V_ERR_* when our verifier refused the peer's certificate, else 0 */
+    uint16_t reason_length;
+    char reason[AIOPQ_REASON_MAX]; /* UTF-8 as it came; not NUL-terminated */
+} aiopq_close_info_t;
+
+#define AIOPQ_ALPN_MAX 255
+#define AIOPQ_SERVER_NAME_MAX 255
+#define AIOPQ_CONNECTION_ID_MAX 20
+
+/* The transport parameters of one side (RFC 9000 section 18.2). */
+typedef struct aiopq_transport_parameters {
+    uint64_t initial_max_data;
+    uint64_t initial_max_stream_data_bidi_local;
+    uint64_t initial_max_stream_data_bidi_remote;
+    uint64_t initial_max_stream_data_uni;
+    uint64_t initial_max_streams_bidi;
+    uint64_t initial_max_streams_uni;
+    uint64_t max_idle_timeout_ms;
+    uint64_t max_udp_payload_size;
+    uint64_t max_ack_delay_us;
+    uint64_t ack_delay_exponent;
+    uint64_t active_connection_id_limit;
+    uint64_t max_datagram_frame_size;
+    uint64_t min_ack_delay_us;
+    bool disable_active_migration;
+    bool grease_quic_bit;
+} aiopq_transport_parameters_t;
+
+/* What the handshake settled, copied while picoquic still knows it. */
+typedef struct aiopq_conn_info {
+    uint32_t version;
+    bool is_resumed;
+    uint8_t alpn_length, server_name_length;
+    char alpn[AIOPQ_ALPN_MAX + 1];
+    char server_name[AIOPQ_SERVER_NAME_MAX + 1];
+    struct sockaddr_storage peer_address, local_address;
+    uint8_t local_id_length, remote_id_length, initial_id_length;
+    uint8_t local_id[AIOPQ_CONNECTION_ID_MAX];
+    uint8_t remote_id[AIOPQ_CONNECTION_ID_MAX];
+    uint8_t initial_id[AIOPQ_CONNECTION_ID_MAX];
+    aiopq_transport_parameters_t local_parameters, remote_parameters;
+} aiopq_conn_info_t;
+
+/* A copy of the default path's figures. Times in microseconds, rates in bytes per second. */
+typedef struct aiopq_conn_stats {
+    uint64_t request; /* the number given with the request this answers */
+    uint64_t receive_rate_estimate, pacing_rate;
+    uint64_t cwin, bytes_in_transit;
+    uint64_t rtt, rtt_sample, rtt_variant, rtt_min, rtt_max;
+    uint64_t packets_sent, packets_lost, timer_losses, spurious_losses;
+    uint64_t max_spurious_rtt, max_reorder_delay, max_reorder_gap;
+    uint64_t bytes_sent, bytes_received;             /* UDP payload on the path */
+    uint64_t stream_bytes_sent, stream_bytes_received; /* STREAM frame payload */
+} aiopq_conn_stats_t;
+
+typedef struct aiopq_event {
+    aiopq_event_type_t type;
+    aiopq_conn_t *conn;     /* a reference that the event holds; NULL for engine events */
+    aiopq_stream_t *stream; /* a reference that the event holds; NULL unless a stream event */
+    uint64_t value;
+    void *detail;           /* malloc'd, the event's own; NULL when the type has none */
+} aiopq_event_t;
+
+#endif

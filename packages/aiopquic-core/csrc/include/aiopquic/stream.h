@@ -1,0 +1,61 @@
+/* One QUIC stream as the loop thread sees it. */
+#ifndef AIOPQUIC_STREAM_H
+#define AIOPQUIC_STREAM_H
+
+#include "aiopquic/abi.h"
+#include "aiopquic/chunk.h"
+#include "aiopquic/event.h"
+#include "aiopquic/status.h"
+#include "aiopquic/threads.h"
+
+/* Makes a stream of our own; the peer learns of it with the first byte. `stream_id` must be of our kind
+ * and not used before. The result is the caller's reference. */
+AIOPQ_API aiopq_status_t aiopq_stream_new(aiopq_conn_t *conn, uint64_t stream_id, aiopq_stream_t **stream) AIOPQ_LOOP;
+
+AIOPQ_API uint64_t aiopq_stream_id(const aiopq_stream_t *stream);
+AIOPQ_API uint64_t aiopq_stream_handle(const aiopq_stream_t *stream);
+AIOPQ_API aiopq_conn_t *aiopq_stream_conn(const aiopq_stream_t *stream); /* borrowed */
+
+/* Queues bytes and, with `fin`, the end of the stream. The bytes are copied. All or nothing: with any
+ * answer but AIOPQ_OK nothing was taken and the same call may be repeated. AIOPQ_WOULD_BLOCK means that
+ * the stream's or the connection's budget is used up. */
+AIOPQ_API aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, size_t length,
+                                            bool fin) AIOPQ_LOOP;
+
+/* Bytes that would fit now: the smaller of the two budgets' room. */
+AIOPQ_API uint64_t aiopq_stream_room(const aiopq_stream_t *stream) AIOPQ_LOOP;
+
+/* Asks for one STREAM_WRITABLE once at most half of the stream's budget is used. False when that is so
+ * already: then no event comes and the caller goes on at once. */
+AIOPQ_API bool aiopq_stream_want_writable(aiopq_stream_t *stream) AIOPQ_LOOP;
+
+AIOPQ_API uint64_t aiopq_stream_send_queued(const aiopq_stream_t *stream);
+AIOPQ_API uint64_t aiopq_stream_sent(const aiopq_stream_t *stream); /* bytes that went into packets */
+
+/* Why the sending side takes no more bytes, AIOPQ_OK while it does. */
+AIOPQ_API aiopq_status_t aiopq_stream_send_state(const aiopq_stream_t *stream) AIOPQ_LOOP;
+
+/* RESET_STREAM: bytes that wait are dropped (RFC 9000 section 19.4). */
+AIOPQ_API aiopq_status_t aiopq_stream_reset(aiopq_stream_t *stream, uint64_t error_code) AIOPQ_LOOP;
+
+/* STOP_SENDING: bytes that come later are dropped (RFC 9000 section 19.5). */
+AIOPQ_API aiopq_status_t aiopq_stream_stop(aiopq_stream_t *stream, uint64_t error_code) AIOPQ_LOOP;
+
+/* 0 is sent first, 255 last; equal even numbers share, equal odd numbers go in order of their ids. */
+AIOPQ_API aiopq_status_t aiopq_stream_set_priority(aiopq_stream_t *stream, uint8_t priority) AIOPQ_LOOP;
+
+/* Takes every byte that has arrived, in order: a list of chunks that the caller owns, NULL when there is
+ * none. *fin tells that the end of the stream comes right behind the list. Call after STREAM_READABLE. */
+AIOPQ_API aiopq_chunk_t *aiopq_stream_take(aiopq_stream_t *stream, bool *fin) AIOPQ_LOOP;
+
+/* The application is done with `length` more bytes: the peer may send that many more. */
+AIOPQ_API void aiopq_stream_consume(aiopq_stream_t *stream, uint64_t length) AIOPQ_LOOP;
+
+AIOPQ_API void aiopq_stream_ref(aiopq_stream_t *stream);
+AIOPQ_API void aiopq_stream_unref(aiopq_stream_t *stream);
+
+/* The Python object that stands for the stream, borrowed; only the loop thread reads or writes it. */
+AIOPQ_API void *aiopq_stream_owner(const aiopq_stream_t *stream) AIOPQ_LOOP;
+AIOPQ_API void aiopq_stream_set_owner(aiopq_stream_t *stream, void *owner) AIOPQ_LOOP;
+
+#endif

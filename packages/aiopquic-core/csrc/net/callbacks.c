@@ -1,0 +1,75 @@
+#include "net/callbacks.h"
+
+/* picoquic calls this on the network thread for every event of a connection. It decides nothing: each
+ * aiopq_on_* function owns one event. An answer that is not zero closes the connection with INTERNAL_ERROR. */
+static int dispatch(aiopq_conn_t *conn, aiopq_stream_t *stream, uint8_t *bytes, size_t length,
+                    picoquic_call_back_event_t event)
+{
+    switch (event) {
+    case picoquic_callback_stream_data:
+        return aiopq_on_stream_data(conn, stream, bytes, length, false);
+    case picoquic_callback_stream_fin:
+        return aiopq_on_stream_data(conn, stream, bytes, length, true);
+    case picoquic_callback_stream_reset:
+        return aiopq_on_stream_reset(conn, stream);
+    case picoquic_callback_stop_sending:
+        return aiopq_on_stop_sending(conn, stream);
+    case picoquic_callback_prepare_to_send:
+        return aiopq_on_prepare_to_send(conn, stream, bytes, length);
+    case picoquic_callback_stream_released:
+        return aiopq_on_stream_released(conn, stream);
+    case picoquic_callback_request_alpn_list:
+        return aiopq_on_request_alpn(conn, bytes);
+    case picoquic_callback_ready:
+        return aiopq_on_conn_ready(conn);
+    case picoquic_callback_stateless_reset:
+    case picoquic_callback_application_close:
+    case picoquic_callback_close:
+    case picoquic_callback_version_negotiation:
+        aiopq_on_conn_closed(conn, event);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static bool is_stream_event(picoquic_call_back_event_t event)
+{
+    return event == picoquic_callback_stream_data || event == picoquic_callback_stream_fin ||
+           event == picoquic_callback_stream_reset || event == picoquic_callback_stop_sending;
+}
+
+int aiopq_conn_callback(picoquic_cnx_t *cnx, uint64_t stream_id, uint8_t *bytes, size_t length,
+                        picoquic_call_back_event_t event, void *conn_ptr, void *stream_ptr)
+{
+    aiopq_conn_t *conn = conn_ptr;
+    aiopq_stream_t *stream = stream_ptr;
+    if (conn == NULL) {
+        return 0; /* behind aiopq_conn_detach(): frames that follow a CONNECTION_CLOSE in its packet */
+    }
+    (void)cnx;
+    if (stream == NULL && is_stream_event(event)) {
+        if (conn->is_announced) {
+            return 0;
+        }
+        stream = aiopq_stream_create(conn, stream_id);
+        if (stream == NULL) {
+            return -1;
+        }
+        aiopq_stream_attach(stream);
+        aiopq_stream_unref(stream); /* the connection's list holds it now */
+    }
+    return dispatch(conn, stream, bytes, length, event);
+}
+
+int aiopq_server_callback(picoquic_cnx_t *cnx, uint64_t stream_id, uint8_t *bytes, size_t length,
+                          picoquic_call_back_event_t event, void *engine_ptr, void *stream_ptr)
+{
+    aiopq_conn_t *conn = aiopq_conn_new(engine_ptr, false);
+    if (conn == NULL) {
+        return -1;
+    }
+    conn->cnx = cnx; /* the reference of aiopq_conn_new() is the network thread's */
+    picoquic_set_callback(cnx, aiopq_conn_callback, conn);
+    return aiopq_conn_callback(cnx, stream_id, bytes, length, event, conn, stream_ptr);
+}

@@ -1,0 +1,233 @@
+#include "net/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/callbacks.h"
+#include "net/events_out.h"
+#include "net/flow_control.h"
+#include "net/objects.h"
+
+/* What a stopping engine waits at most for its CONNECTION_CLOSE frames to be sent: they go out in the next
+ * turn unless the socket is blocked. */
+#define STOP_LIMIT_US 500000
+
+aiopq_status_t aiopq_command_post(aiopq_engine_t *engine, const aiopq_command_t *command)
+{
+    size_t capacity = engine->config.command_capacity;
+    if (capacity != 0 && aiopq_spsc_size(&engine->commands) >= capacity && command->type != AIOPQ_COMMAND_STOP) {
+        return AIOPQ_WOULD_BLOCK;
+    }
+    if (command->conn != NULL) {
+        aiopq_conn_ref(command->conn);
+    }
+    if (command->stream != NULL) {
+        aiopq_stream_ref(command->stream);
+    }
+    if (!aiopq_spsc_push(&engine->commands, command)) {
+        aiopq_stream_unref(command->stream);
+        aiopq_conn_unref(command->conn);
+        return AIOPQ_NO_MEMORY;
+    }
+    aiopq_engine_kick(engine);
+    return AIOPQ_OK;
+}
+
+void aiopq_command_release(aiopq_command_t *command)
+{
+    aiopq_stream_unref(command->stream);
+    aiopq_conn_unref(command->conn);
+    free(command->detail);
+}
+
+void aiopq_engine_kick(aiopq_engine_t *engine)
+{
+    /* Sequentially consistent with the other side's announcement in aiopq_engine_may_sleep(): either it sees
+     * the command or we see that it sleeps. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&engine->net_is_asleep, memory_order_relaxed) &&
+        atomic_exchange(&engine->net_is_asleep, false) && engine->wake_network != NULL) {
+        aiopq_count(&engine->net_wakes);
+        engine->wake_network(engine->driver);
+    } else {
+        aiopq_count(&engine->net_wakes_saved);
+    }
+}
+
+bool aiopq_commands_waiting(const aiopq_engine_t *engine)
+{
+    return aiopq_spsc_has_entry(&engine->commands);
+}
+
+/* ---- what each command does ---- */
+
+static void fail_connect(aiopq_conn_t *conn, uint64_t error)
+{
+    aiopq_close_info_t info = {.kind = AIOPQ_CLOSE_LOCAL_FAILURE, .error_code = error, .frame_type = AIOPQ_NO_FRAME};
+    aiopq_announce_closed(conn, &info);
+    aiopq_conn_unref(conn); /* the reference that aiopq_conn_open() gave to the network thread */
+}
+
+static void do_connect(aiopq_engine_t *engine, aiopq_conn_t *conn)
+{
+    aiopq_connect_request_t *request = conn->request;
+    picoquic_connection_id_t none = {{0}, 0};
+    if (engine->is_stopping) {
+        fail_connect(conn, 0);
+        return;
+    }
+    conn->cnx = picoquic_create_cnx(engine->quic, none, none, (struct sockaddr *)&request->address,
+                                    engine->now_us, request->version,
+                                    request->server_name, NULL, 1);
+    if (conn->cnx == NULL) {
+        fail_connect(conn, PICOQUIC_ERROR_MEMORY);
+        return;
+    }
+    picoquic_set_callback(conn->cnx, aiopq_conn_callback, conn);
+    int error = picoquic_start_client_cnx(conn->cnx);
+    if (error != 0) {
+        aiopq_close_info_t info = {
+            .kind = AIOPQ_CLOSE_LOCAL_FAILURE, .error_code = (uint64_t)error, .frame_type = AIOPQ_NO_FRAME};
+        picoquic_cnx_t *cnx = conn->cnx;
+        aiopq_announce_closed(conn, &info);
+        picoquic_delete_cnx(cnx); /* calls back with close, which detaches */
+        return;
+    }
+    aiopq_emit(engine, AIOPQ_EVENT_CONN_CREATED, conn, NULL, 0, NULL);
+}
+
+static void do_close(aiopq_conn_t *conn, uint64_t error_code, const aiopq_close_request_t *request)
+{
+    if (conn->cnx == NULL || conn->is_announced) {
+        return;
+    }
+    aiopq_close_info_t info = {
+        .kind = AIOPQ_CLOSE_APPLICATION, .error_code = error_code, .frame_type = AIOPQ_NO_FRAME};
+    if (request != NULL) {
+        conn->close_reason = strndup(request->reason, request->length);
+        memcpy(info.reason, request->reason, request->length);
+        info.reason_length = (uint16_t)request->length;
+    }
+    (void)picoquic_close_ex(conn->cnx, error_code, conn->close_reason);
+    aiopq_announce_closed(conn, &info);
+}
+
+static void do_stats(aiopq_conn_t *conn, uint64_t request)
+{
+    if (conn->cnx != NULL) {
+        aiopq_conn_stats_t *stats = aiopq_conn_snapshot(conn);
+        if (stats != NULL) {
+            stats->request = request;
+            aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_STATS, conn, NULL, 0, stats);
+        }
+    }
+}
+
+/* picoquic must have the stream before anything can be said about it. False when it can't any more. */
+static bool make_known(aiopq_stream_t *stream)
+{
+    aiopq_conn_t *conn = stream->conn;
+    if (conn->cnx == NULL || conn->is_announced) {
+        return false;
+    }
+    if (!stream->is_known) {
+        aiopq_stream_attach(stream);
+    }
+    return stream->previous != NULL;
+}
+
+static void do_stream_send(aiopq_stream_t *stream)
+{
+    if (!make_known(stream) || stream->is_send_over) {
+        aiopq_stream_end_sending(stream);
+        return;
+    }
+    if (picoquic_mark_active_stream_v2(stream->conn->cnx, stream->id, 1) != 0) {
+        aiopq_stream_end_sending(stream);
+    }
+}
+
+static void do_stream_reset(aiopq_stream_t *stream, uint64_t error_code)
+{
+    if (make_known(stream)) {
+        picoquic_cnx_t *cnx = stream->conn->cnx;
+        aiopq_stream_end_sending(stream);
+        (void)picoquic_reset_stream(cnx, stream->id, error_code);
+        (void)picoquic_set_app_stream_ctx(cnx, stream->id, stream); /* picoquic_reset_stream() forgets it */
+    }
+}
+
+static void do_stream_stop(aiopq_stream_t *stream, uint64_t error_code)
+{
+    if (make_known(stream) && !stream->is_receive_over) {
+        picoquic_cnx_t *cnx = stream->conn->cnx;
+        aiopq_flow_close(stream);
+        (void)picoquic_stop_sending(cnx, stream->id, error_code);
+        (void)picoquic_set_app_stream_ctx(cnx, stream->id, stream); /* picoquic_stop_sending() forgets it */
+    }
+}
+
+static void do_stop(aiopq_engine_t *engine)
+{
+    engine->is_stopping = true;
+    engine->stop_deadline_us = engine->now_us + STOP_LIMIT_US;
+    for (picoquic_cnx_t *cnx = picoquic_get_first_cnx(engine->quic); cnx != NULL; cnx = picoquic_get_next_cnx(cnx)) {
+        aiopq_conn_t *conn = picoquic_get_callback_context(cnx);
+        if (picoquic_get_callback_function(cnx) == aiopq_conn_callback && conn != NULL) {
+            do_close(conn, 0, NULL);
+        } else {
+            (void)picoquic_close(cnx, 0);
+        }
+    }
+}
+
+static void run(aiopq_engine_t *engine, const aiopq_command_t *command)
+{
+    aiopq_conn_t *conn = command->conn;
+    aiopq_stream_t *stream = command->stream;
+    if (conn != NULL && conn->is_announced) {
+        aiopq_count(&engine->commands_stale);
+    }
+    switch (command->type) {
+    case AIOPQ_COMMAND_CONNECT:
+        do_connect(engine, conn);
+        break;
+    case AIOPQ_COMMAND_CLOSE:
+        do_close(conn, command->value, command->detail);
+        break;
+    case AIOPQ_COMMAND_STATS:
+        do_stats(conn, command->value);
+        break;
+    case AIOPQ_COMMAND_STREAM_SEND:
+        do_stream_send(stream);
+        break;
+    case AIOPQ_COMMAND_STREAM_RESET:
+        do_stream_reset(stream, command->value);
+        break;
+    case AIOPQ_COMMAND_STREAM_STOP:
+        do_stream_stop(stream, command->value);
+        break;
+    case AIOPQ_COMMAND_STREAM_CREDIT:
+        aiopq_flow_grant(stream);
+        break;
+    case AIOPQ_COMMAND_STREAM_PRIORITY:
+        if (make_known(stream)) {
+            (void)picoquic_set_stream_priority(conn->cnx, stream->id, (uint8_t)command->value);
+        }
+        break;
+    case AIOPQ_COMMAND_STOP:
+        do_stop(engine);
+        break;
+    case AIOPQ_COMMAND_COUNT:
+        break;
+    }
+}
+
+void aiopq_commands_run(aiopq_engine_t *engine)
+{
+    aiopq_command_t command;
+    while (aiopq_spsc_pop(&engine->commands, &command)) {
+        run(engine, &command);
+        aiopq_command_release(&command);
+    }
+}

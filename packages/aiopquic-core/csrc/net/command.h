@@ -1,0 +1,47 @@
+/* Commands: what the loop thread asks of the network thread. */
+#ifndef AIOPQ_NET_COMMAND_H
+#define AIOPQ_NET_COMMAND_H
+
+#include "aiopquic/engine.h"
+
+typedef enum aiopq_command_type {
+    AIOPQ_COMMAND_CONNECT = 0,     /* start the handshake of `conn` */
+    AIOPQ_COMMAND_CLOSE,           /* value = application code; detail = aiopq_close_request_t */
+    AIOPQ_COMMAND_STATS,           /* value = the number to answer with */
+    AIOPQ_COMMAND_STREAM_SEND,     /* bytes or FIN wait in the stream */
+    AIOPQ_COMMAND_STREAM_RESET,    /* value = code */
+    AIOPQ_COMMAND_STREAM_STOP,     /* value = code */
+    AIOPQ_COMMAND_STREAM_CREDIT,   /* the application consumed enough to tell the peer */
+    AIOPQ_COMMAND_STREAM_PRIORITY, /* value = 0..255 */
+    AIOPQ_COMMAND_STOP,            /* close everything and end the driver */
+    AIOPQ_COMMAND_COUNT
+} aiopq_command_type_t;
+
+typedef struct aiopq_close_request {
+    size_t length;
+    char reason[AIOPQ_REASON_MAX];
+} aiopq_close_request_t;
+
+typedef struct aiopq_command {
+    aiopq_command_type_t type;
+    aiopq_conn_t *conn;     /* a reference that the command holds; NULL for STOP */
+    aiopq_stream_t *stream; /* a reference that the command holds; NULL unless a stream command */
+    uint64_t value;
+    void *detail;           /* malloc'd, the command's own; NULL when the type has none */
+} aiopq_command_t;
+
+/* Queues a command and wakes the network thread when it sleeps. The references named in it are taken
+ * here, `detail` becomes the queue's. AIOPQ_WOULD_BLOCK when `command_capacity` commands wait; nothing
+ * was taken then. */
+aiopq_status_t aiopq_command_post(aiopq_engine_t *engine, const aiopq_command_t *command) AIOPQ_LOOP;
+
+/* Gives back what the command holds. */
+void aiopq_command_release(aiopq_command_t *command);
+
+/* Carries out every command that waits. */
+void aiopq_commands_run(aiopq_engine_t *engine) AIOPQ_NET;
+
+/* True when a command waits. */
+bool aiopq_commands_waiting(const aiopq_engine_t *engine) AIOPQ_NET;
+
+#endif

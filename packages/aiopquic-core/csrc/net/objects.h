@@ -1,0 +1,146 @@
+/* The three objects of the engine and the thread that writes each of their fields.
+ *
+ * Connections and streams are shared: the loop thread's wrapper, the network thread (while picoquic may
+ * call back with the object) and every queued event or command hold a reference each; the last one frees.
+ * picoquic's own pointers live only in fields of the network thread and become NULL when picoquic is
+ * done, so a command that comes late finds a closed object and not freed memory. */
+#ifndef AIOPQ_NET_OBJECTS_H
+#define AIOPQ_NET_OBJECTS_H
+
+#include <picoquic.h>
+#include <stdatomic.h>
+
+#include "aiopquic/engine.h"
+#include "aiopquic/stream.h"
+#include "base/byte_queue.h"
+#include "base/spsc_queue.h"
+#include "base/waker.h"
+#include "net/command.h"
+
+typedef struct aiopq_tls aiopq_tls_t;
+typedef struct aiopq_driver aiopq_driver_t;
+
+/* A copy of aiopq_connect_args_t that the network thread may keep. */
+typedef struct aiopq_connect_request {
+    struct sockaddr_storage address;
+    uint32_t version;
+    const char *server_name; /* into `strings`, NULL for none */
+    size_t alpn_count;
+    char strings[];          /* the ALPN tokens one after the other, then the server name, each NUL-terminated */
+} aiopq_connect_request_t;
+
+struct aiopq_engine {
+    /* written once by aiopq_engine_new() */
+    picoquic_quic_t *quic;
+    aiopq_config_t config;      /* strings and addresses copied; certificates and keys are not kept */
+    aiopq_tls_t *tls;
+    size_t alpn_count;
+
+    /* shared */
+    aiopq_spsc_queue_t events;   /* network thread produces, loop thread consumes */
+    aiopq_spsc_queue_t commands; /* loop thread produces, network thread consumes */
+    aiopq_waker_t loop_waker;    /* network thread signals, loop thread clears */
+    _Atomic bool net_is_asleep;  /* network thread sets before it waits; whoever clears it owes the wake-up */
+
+    /* loop thread */
+    aiopq_driver_t *driver;                      /* owned by the driver's own start and join */
+    void (*wake_network)(aiopq_driver_t *driver); /* set by the driver at start; NULL when none runs */
+    bool was_started;
+    _Atomic uint64_t net_wakes, net_wakes_saved;                     /* any thread may read */
+
+    /* network thread */
+    bool is_stopping;            /* STOP was taken: connections are being closed */
+    uint64_t stop_deadline_us;
+    uint64_t now_us;             /* the time the driver gave with the current turn */
+    uint64_t events_unsignalled; /* events since the loop thread was last woken */
+    _Atomic uint64_t loop_wakes, loop_wakes_saved, turns, commands_stale; /* any thread may read */
+    aiopq_conn_t *failing;       /* connections that our side ended and whose end is not announced yet */
+};
+
+/* The loop thread's view of a connection's life. */
+struct aiopq_conn {
+    _Atomic uint32_t refs;
+    aiopq_engine_t *engine; /* borrowed; outlives every connection */
+    uint64_t handle;        /* written once */
+    bool is_client;         /* written once */
+
+    /* loop thread */
+    void *owner;
+    bool is_close_requested;
+
+    /* shared: the send budget */
+    _Atomic uint64_t send_queued;     /* both threads, by addition */
+    _Atomic bool wants_writable;      /* loop thread sets, network thread clears and sends one event */
+    _Atomic bool is_closed;           /* network thread sets with the CLOSED event; the loop thread reads */
+
+    /* network thread */
+    picoquic_cnx_t *cnx;              /* NULL before CONNECT was taken and after picoquic is done with it */
+    aiopq_stream_t *streams;          /* those picoquic may call back with; each holds one reference */
+    aiopq_conn_t *next_failing;
+    bool is_failing, is_announced, is_ready, has_deferred_credit;
+    uint64_t window_granted;          /* sum of the receive windows of the open streams, in bytes */
+    int32_t verify_error;             /* X509_V_ERR_* of our verifier */
+    char *close_reason;               /* what we send, malloc'd; picoquic borrows it */
+    aiopq_connect_request_t *request; /* client: what CONNECT needs; written before the command is posted */
+};
+
+struct aiopq_stream {
+    _Atomic uint32_t refs;
+    aiopq_conn_t *conn;     /* holds a reference */
+    uint64_t id, handle;    /* written once */
+
+    /* loop thread */
+    void *owner;
+    aiopq_status_t send_state;        /* AIOPQ_OK while write() takes bytes */
+    uint64_t credit_asked;            /* consumed bytes told to the network thread */
+
+    /* sending: the loop thread produces, the network thread consumes */
+    aiopq_byte_queue_t send;
+    _Atomic uint64_t written;         /* loop thread; bytes put into `send` */
+    _Atomic uint64_t sent;            /* network thread; bytes taken out of it, sent or dropped */
+    _Atomic bool is_fin_queued;       /* loop thread; after the last byte was written */
+    _Atomic bool is_active;           /* set by whoever makes picoquic poll the stream, cleared when it runs dry */
+    _Atomic bool wants_writable;      /* loop thread sets, network thread clears and sends one event */
+
+    /* receiving: the network thread produces, the loop thread consumes */
+    aiopq_byte_queue_t receive;
+    _Atomic bool is_fin_received;     /* network thread; after the last byte was queued */
+    _Atomic bool is_readable_told;    /* network thread sets with the event, loop thread clears */
+    _Atomic uint64_t consumed;        /* loop thread; bytes the application is done with */
+    _Atomic uint64_t window;          /* network thread; bytes the peer may be ahead of `consumed` */
+
+    /* network thread */
+    aiopq_stream_t *next, **previous; /* the connection's list; previous is NULL when not in it */
+    bool is_known;                    /* picoquic has the stream */
+    bool is_send_over;                /* reset by us or stopped by the peer: bytes are dropped */
+    bool is_receive_over;             /* all received, reset, or STOP_SENDING sent: no more credit */
+    uint64_t received;                /* bytes picoquic delivered */
+    uint64_t granted;                 /* limit the peer was told */
+    uint64_t window_epoch_us;         /* when the window was last looked at for growth */
+    uint64_t window_epoch_consumed;
+};
+
+/* Adds to a counter that only the calling thread writes. */
+static inline void aiopq_count(_Atomic uint64_t *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* Makes a connection with one reference, the caller's. */
+aiopq_conn_t *aiopq_conn_new(aiopq_engine_t *engine, bool is_client);
+
+/* Makes a stream with one reference, the caller's; takes a reference to the connection. */
+aiopq_stream_t *aiopq_stream_create(aiopq_conn_t *conn, uint64_t stream_id);
+
+static inline bool aiopq_stream_is_unidirectional(uint64_t stream_id)
+{
+    return (stream_id & 2) != 0;
+}
+
+/* RFC 9000 section 2.1: the lowest bit says who opened the stream. */
+static inline bool aiopq_stream_is_ours(const aiopq_conn_t *conn, uint64_t stream_id)
+{
+    return ((stream_id & 1) == 0) == conn->is_client;
+}
+
+#endif

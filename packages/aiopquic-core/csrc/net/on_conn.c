@@ -1,0 +1,263 @@
+/* A connection on the network thread: handshake, end, snapshots. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/callbacks.h"
+#include "net/events_out.h"
+#include "net/flow_control.h"
+#include "net/picoquic_private.h"
+
+static void copy_connection_id(picoquic_connection_id_t from, uint8_t *to, uint8_t *length)
+{
+    *length = from.id_len <= AIOPQ_CONNECTION_ID_MAX ? from.id_len : AIOPQ_CONNECTION_ID_MAX;
+    memcpy(to, from.id, *length);
+}
+
+static void copy_address(const struct sockaddr *from, struct sockaddr_storage *to)
+{
+    if (from->sa_family == AF_INET) {
+        memcpy(to, from, sizeof(struct sockaddr_in));
+    } else if (from->sa_family == AF_INET6) {
+        memcpy(to, from, sizeof(struct sockaddr_in6));
+    }
+}
+
+static uint8_t copy_string(const char *from, char *to, size_t max)
+{
+    size_t length = from != NULL ? strlen(from) : 0;
+    if (length > max) {
+        length = max;
+    }
+    memcpy(to, from != NULL ? from : "", length);
+    to[length] = 0;
+    return (uint8_t)length;
+}
+
+/* picoquic counts stream limits as ids, RFC 9000 as numbers of streams; this version keeps numbers. */
+static void copy_parameters(const picoquic_tp_t *from, aiopq_transport_parameters_t *to)
+{
+    to->initial_max_data = from->initial_max_data;
+    to->initial_max_stream_data_bidi_local = from->initial_max_stream_data_bidi_local;
+    to->initial_max_stream_data_bidi_remote = from->initial_max_stream_data_bidi_remote;
+    to->initial_max_stream_data_uni = from->initial_max_stream_data_uni;
+    to->initial_max_streams_bidi = from->initial_max_stream_id_bidir;
+    to->initial_max_streams_uni = from->initial_max_stream_id_unidir;
+    to->max_idle_timeout_ms = from->max_idle_timeout;
+    to->max_udp_payload_size = from->max_packet_size;
+    to->max_ack_delay_us = from->max_ack_delay;
+    to->ack_delay_exponent = from->ack_delay_exponent;
+    to->active_connection_id_limit = from->active_connection_id_limit;
+    to->max_datagram_frame_size = from->max_datagram_frame_size;
+    to->min_ack_delay_us = from->min_ack_delay;
+    to->disable_active_migration = from->migration_disabled != 0;
+    to->grease_quic_bit = from->do_grease_quic_bit != 0;
+}
+
+static aiopq_conn_info_t *conn_info(aiopq_conn_t *conn)
+{
+    aiopq_conn_info_t *info = calloc(1, sizeof(*info));
+    if (info != NULL) {
+        picoquic_cnx_t *cnx = conn->cnx;
+        struct sockaddr *address = NULL;
+        info->version = aiopq_negotiated_version(cnx);
+        info->is_resumed = picoquic_tls_is_psk_handshake(cnx) != 0;
+        info->alpn_length = copy_string(picoquic_tls_get_negotiated_alpn(cnx), info->alpn, AIOPQ_ALPN_MAX);
+        info->server_name_length =
+            copy_string(picoquic_tls_get_sni(cnx), info->server_name, AIOPQ_SERVER_NAME_MAX);
+        picoquic_get_peer_addr(cnx, &address);
+        copy_address(address, &info->peer_address);
+        picoquic_get_local_addr(cnx, &address);
+        copy_address(address, &info->local_address);
+        copy_connection_id(picoquic_get_local_cnxid(cnx), info->local_id, &info->local_id_length);
+        copy_connection_id(picoquic_get_remote_cnxid(cnx), info->remote_id, &info->remote_id_length);
+        copy_connection_id(picoquic_get_initial_cnxid(cnx), info->initial_id, &info->initial_id_length);
+        copy_parameters(picoquic_get_transport_parameters(cnx, 1), &info->local_parameters);
+        copy_parameters(picoquic_get_transport_parameters(cnx, 0), &info->remote_parameters);
+    }
+    return info;
+}
+
+int aiopq_on_conn_ready(aiopq_conn_t *conn)
+{
+    if (conn->is_ready) {
+        return 0;
+    }
+    conn->is_ready = true;
+    aiopq_conn_info_t *info = conn_info(conn);
+    if (info == NULL) {
+        return -1;
+    }
+    if (conn->engine->config.keep_alive_us > 0) {
+        picoquic_enable_keep_alive(conn->cnx, conn->engine->config.keep_alive_us);
+    }
+    aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_READY, conn, NULL, 0, info);
+    aiopq_flow_conn_ready(conn);
+    return 0;
+}
+
+static void set_reason(aiopq_close_info_t *info, const char *reason)
+{
+    size_t length = reason != NULL ? strlen(reason) : 0;
+    info->reason_length = (uint16_t)(length < AIOPQ_REASON_MAX ? length : AIOPQ_REASON_MAX);
+    memcpy(info->reason, reason != NULL ? reason : "", info->reason_length);
+}
+
+/* The end as picoquic knows it: told by the peer, or found out by us. */
+static aiopq_close_info_t close_info(aiopq_conn_t *conn, picoquic_call_back_event_t event)
+{
+    aiopq_close_info_t info = {.kind = AIOPQ_CLOSE_TRANSPORT, .frame_type = AIOPQ_NO_FRAME};
+    uint64_t local = 0, remote = 0, local_application = 0, remote_application = 0;
+    picoquic_get_close_reasons(conn->cnx, &local, &remote, &local_application, &remote_application);
+    info.verify_error = conn->verify_error;
+    if (event == picoquic_callback_stateless_reset) {
+        info.kind = AIOPQ_CLOSE_STATELESS_RESET;
+        info.is_remote = true;
+    } else if (event == picoquic_callback_version_negotiation) {
+        info.kind = AIOPQ_CLOSE_VERSION_NEGOTIATION;
+        info.is_remote = true;
+    } else if (event == picoquic_callback_application_close) {
+        info.kind = AIOPQ_CLOSE_APPLICATION;
+        info.is_remote = true;
+        info.error_code = remote_application;
+        set_reason(&info, aiopq_remote_close_reason(conn->cnx));
+    } else if (local == PICOQUIC_ERROR_IDLE_TIMEOUT || local == PICOQUIC_ERROR_REPEAT_TIMEOUT) {
+        info.kind = conn->is_ready ? AIOPQ_CLOSE_IDLE_TIMEOUT : AIOPQ_CLOSE_HANDSHAKE_TIMEOUT;
+    } else if (local == PICOQUIC_ERROR_HANDSHAKE_TIMEOUT) {
+        info.kind = AIOPQ_CLOSE_HANDSHAKE_TIMEOUT;
+    } else if (local == PICOQUIC_ERROR_VERSION_NEGOTIATION || local == PICOQUIC_ERROR_VERSION_NOT_SUPPORTED) {
+        info.kind = AIOPQ_CLOSE_VERSION_NEGOTIATION;
+    } else if (local != 0) {
+        info.error_code = local;
+        info.frame_type = aiopq_offending_frame_type(conn->cnx);
+        set_reason(&info, aiopq_local_close_reason(conn->cnx));
+    } else {
+        info.is_remote = true;
+        info.error_code = remote;
+        set_reason(&info, aiopq_remote_close_reason(conn->cnx));
+    }
+    return info;
+}
+
+void aiopq_announce_closed(aiopq_conn_t *conn, const aiopq_close_info_t *info)
+{
+    if (conn->is_announced) {
+        return;
+    }
+    aiopq_close_info_t *detail = malloc(sizeof(*detail));
+    if (detail != NULL) {
+        *detail = *info;
+    }
+    conn->is_announced = true;
+    atomic_store_explicit(&conn->is_closed, true, memory_order_release);
+    aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_CLOSED, conn, NULL, info->error_code, detail);
+}
+
+void aiopq_on_conn_closed(aiopq_conn_t *conn, picoquic_call_back_event_t event)
+{
+    if (!conn->is_announced) {
+        aiopq_close_info_t info = close_info(conn, event);
+        aiopq_announce_closed(conn, &info);
+    }
+    /* After the others picoquic goes on draining, and `close` comes in the end. */
+    if (event == picoquic_callback_close) {
+        aiopq_conn_detach(conn);
+    }
+}
+
+void aiopq_conn_detach(aiopq_conn_t *conn)
+{
+    while (conn->streams != NULL) {
+        aiopq_stream_detach(conn->streams);
+    }
+    if (conn->is_failing) {
+        aiopq_conn_t **link = &conn->engine->failing;
+        while (*link != conn) {
+            link = &(*link)->next_failing;
+        }
+        *link = conn->next_failing;
+        conn->is_failing = false;
+    }
+    picoquic_set_callback(conn->cnx, aiopq_conn_callback, NULL);
+    conn->cnx = NULL;
+    aiopq_conn_unref(conn);
+}
+
+void aiopq_conn_failing(aiopq_conn_t *conn, int verify_error)
+{
+    conn->verify_error = verify_error;
+    if (!conn->is_failing) {
+        conn->is_failing = true;
+        conn->next_failing = conn->engine->failing;
+        conn->engine->failing = conn;
+    }
+}
+
+void aiopq_announce_failing(aiopq_engine_t *engine)
+{
+    for (aiopq_conn_t *conn = engine->failing; conn != NULL; conn = conn->next_failing) {
+        if (!conn->is_announced && picoquic_get_local_error(conn->cnx) != 0) {
+            aiopq_close_info_t info = close_info(conn, picoquic_callback_close);
+            aiopq_announce_closed(conn, &info);
+        }
+    }
+}
+
+aiopq_conn_stats_t *aiopq_conn_snapshot(aiopq_conn_t *conn)
+{
+    aiopq_conn_stats_t *stats = calloc(1, sizeof(*stats));
+    if (stats != NULL) {
+        picoquic_path_quality_t quality;
+        picoquic_get_default_path_quality(conn->cnx, &quality);
+        stats->receive_rate_estimate = quality.receive_rate_estimate;
+        stats->pacing_rate = quality.pacing_rate;
+        stats->cwin = quality.cwin;
+        stats->bytes_in_transit = quality.bytes_in_transit;
+        stats->rtt = quality.rtt;
+        stats->rtt_sample = quality.rtt_sample;
+        stats->rtt_variant = quality.rtt_variant;
+        stats->rtt_min = quality.rtt_min;
+        stats->rtt_max = quality.rtt_max;
+        stats->packets_sent = quality.sent;
+        stats->packets_lost = quality.lost;
+        stats->timer_losses = quality.timer_losses;
+        stats->spurious_losses = quality.spurious_losses;
+        stats->max_spurious_rtt = quality.max_spurious_rtt;
+        stats->max_reorder_delay = quality.max_reorder_delay;
+        stats->max_reorder_gap = quality.max_reorder_gap;
+        stats->bytes_sent = quality.bytes_sent;
+        stats->bytes_received = quality.bytes_received;
+        stats->stream_bytes_sent = picoquic_get_data_sent(conn->cnx);
+        stats->stream_bytes_received = picoquic_get_data_received(conn->cnx);
+    }
+    return stats;
+}
+
+size_t aiopq_select_alpn(picoquic_quic_t *quic, picoquic_iovec_t *list, size_t count)
+{
+    aiopq_engine_t *engine = picoquic_get_default_callback_context(quic);
+    /* The server's order decides (RFC 7301 section 3.2). */
+    for (size_t ours = 0; ours < engine->alpn_count; ours++) {
+        const char *name = engine->config.alpn[ours];
+        for (size_t theirs = 0; theirs < count; theirs++) {
+            if (list[theirs].len == strlen(name) && memcmp(list[theirs].base, name, list[theirs].len) == 0) {
+                return theirs;
+            }
+        }
+    }
+    return count;
+}
+
+int aiopq_on_request_alpn(aiopq_conn_t *conn, void *tls_context)
+{
+    if (conn->request == NULL) {
+        return -1;
+    }
+    const char *token = conn->request->strings;
+    for (size_t i = 0; i < conn->request->alpn_count; i++) {
+        if (picoquic_add_proposed_alpn(tls_context, token) != 0) {
+            return -1;
+        }
+        token += strlen(token) + 1;
+    }
+    return 0;
+}

@@ -1,0 +1,32 @@
+/* The few facts that picoquic keeps to itself. Nothing else here includes picoquic_internal.h but tls.c. */
+#ifndef AIOPQ_NET_PICOQUIC_PRIVATE_H
+#define AIOPQ_NET_PICOQUIC_PRIVATE_H
+
+#include <picoquic.h>
+#include <stdbool.h>
+
+#include "aiopquic/threads.h"
+
+/* The code of the peer's STOP_SENDING. */
+uint64_t aiopq_remote_stop_code(picoquic_cnx_t *cnx, uint64_t stream_id) AIOPQ_NET;
+
+/* The reason phrase of the peer's CONNECTION_CLOSE, NULL without one; borrowed. */
+const char *aiopq_remote_close_reason(picoquic_cnx_t *cnx) AIOPQ_NET;
+
+/* The reason phrase that picoquic gave to an error of its own, NULL without one; borrowed. */
+const char *aiopq_local_close_reason(picoquic_cnx_t *cnx) AIOPQ_NET;
+
+/* The type of the frame that made us close. */
+uint64_t aiopq_offending_frame_type(picoquic_cnx_t *cnx) AIOPQ_NET;
+
+/* True while a CONNECTION_CLOSE of ours has not been put into a packet yet. */
+bool aiopq_close_is_unsent(picoquic_cnx_t *cnx) AIOPQ_NET;
+
+uint64_t aiopq_smoothed_rtt_us(picoquic_cnx_t *cnx) AIOPQ_NET;
+
+/* Lets another thread call picoquic, in builds that check. */
+void aiopq_end_thread_check(picoquic_quic_t *quic) AIOPQ_NET;
+
+uint32_t aiopq_negotiated_version(picoquic_cnx_t *cnx) AIOPQ_NET;
+
+#endif

@@ -1,0 +1,230 @@
+#include "net/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <picoquic_internal.h>
+#include <picotls.h>
+#include <picotls/openssl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/callbacks.h"
+
+/* Key exchanges that picotls may offer; more than picoquic registers. */
+#define KEY_EXCHANGE_MAX 16
+
+struct aiopq_tls {
+    ptls_openssl_override_verify_certificate_t on_verified; /* picotls calls it with the verifier's result */
+    ptls_key_exchange_algorithm_t *key_exchanges[KEY_EXCHANGE_MAX + 1];
+};
+
+/* picotls asks here after it checked the peer's chain: the result stands, its reason is kept. */
+static int on_verified(ptls_openssl_override_verify_certificate_t *self, ptls_t *tls, int result, int x509_error,
+                       X509 *certificate, STACK_OF(X509) * chain)
+{
+    (void)self;
+    (void)certificate;
+    (void)chain;
+    picoquic_cnx_t *cnx = *ptls_get_data_ptr(tls);
+    if (result != 0 && cnx != NULL && picoquic_get_callback_function(cnx) == aiopq_conn_callback) {
+        aiopq_conn_t *conn = picoquic_get_callback_context(cnx);
+        if (conn != NULL) {
+            aiopq_conn_failing(conn, x509_error);
+        }
+    }
+    return result;
+}
+
+static int give_password(char *buffer, int size, int is_write, void *password)
+{
+    (void)is_write;
+    size_t length = password != NULL ? strlen(password) : 0;
+    if (length == 0 || length > (size_t)size) {
+        return -1;
+    }
+    memcpy(buffer, password, length);
+    return (int)length;
+}
+
+static void free_chain(ptls_iovec_t *chain, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(chain[i].base);
+    }
+    free(chain);
+}
+
+#define CHAIN_MAX 16 /* certificates in a chain; real ones have two to four */
+
+/* Reads every certificate of the PEM text. *leaf is the first one, the caller's. */
+static aiopq_status_t read_chain(aiopq_bytes_t pem, ptls_iovec_t **chain, size_t *count, X509 **leaf)
+{
+    BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.length);
+    *chain = calloc(CHAIN_MAX, sizeof(**chain));
+    *count = 0;
+    *leaf = NULL;
+    if (bio == NULL || *chain == NULL) {
+        BIO_free(bio);
+        free(*chain);
+        return AIOPQ_NO_MEMORY;
+    }
+    X509 *certificate;
+    while (*count < CHAIN_MAX && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+        unsigned char *der = NULL;
+        int length = i2d_X509(certificate, &der);
+        if (length > 0 && ((*chain)[*count].base = malloc((size_t)length)) != NULL) {
+            memcpy((*chain)[*count].base, der, (size_t)length);
+            (*chain)[*count].len = (size_t)length;
+            (*count)++;
+        }
+        OPENSSL_free(der);
+        if (*leaf == NULL) {
+            *leaf = certificate;
+        } else {
+            X509_free(certificate);
+        }
+    }
+    BIO_free(bio);
+    ERR_clear_error(); /* the end of the text is an error to OpenSSL */
+    if (*count == 0) {
+        X509_free(*leaf);
+        free_chain(*chain, 0);
+        return AIOPQ_BAD_CERTIFICATE;
+    }
+    return AIOPQ_OK;
+}
+
+static aiopq_status_t read_key(aiopq_bytes_t pem, const char *password, EVP_PKEY **key)
+{
+    BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.length);
+    if (bio == NULL) {
+        return AIOPQ_NO_MEMORY;
+    }
+    /* Without a password the callback refuses, and OpenSSL never asks on the terminal. */
+    *key = PEM_read_bio_PrivateKey(bio, NULL, give_password, (void *)(uintptr_t)password);
+    BIO_free(bio);
+    ERR_clear_error();
+    return *key != NULL ? AIOPQ_OK : AIOPQ_BAD_KEY;
+}
+
+static aiopq_status_t set_certificate(aiopq_engine_t *engine, const aiopq_config_t *config)
+{
+    ptls_context_t *context = engine->quic->tls_master_ctx;
+    ptls_iovec_t *chain;
+    size_t count;
+    X509 *leaf;
+    EVP_PKEY *key;
+    aiopq_status_t status = read_chain(config->certificate_chain, &chain, &count, &leaf);
+    if (status != AIOPQ_OK) {
+        return status;
+    }
+    status = read_key(config->private_key, config->private_key_password, &key);
+    if (status == AIOPQ_OK && X509_check_private_key(leaf, key) != 1) {
+        ERR_clear_error();
+        EVP_PKEY_free(key);
+        status = AIOPQ_KEY_MISMATCH;
+    }
+    X509_free(leaf);
+    if (status != AIOPQ_OK) {
+        free_chain(chain, count);
+        return status;
+    }
+    ptls_openssl_sign_certificate_t *signer = malloc(sizeof(*signer));
+    if (signer == NULL || ptls_openssl_init_sign_certificate(signer, key) != 0) {
+        free(signer);
+        EVP_PKEY_free(key);
+        free_chain(chain, count);
+        return signer == NULL ? AIOPQ_NO_MEMORY : AIOPQ_BAD_KEY;
+    }
+    EVP_PKEY_free(key); /* the signer has a reference of its own */
+    context->sign_certificate = &signer->super;                      /* picoquic disposes and frees it */
+    picoquic_set_tls_certificate_chain(engine->quic, chain, count); /* picoquic owns the chain */
+    return AIOPQ_OK;
+}
+
+static void free_verifier(ptls_verify_certificate_t *verifier)
+{
+    ptls_openssl_dispose_verify_certificate((ptls_openssl_verify_certificate_t *)verifier);
+    free(verifier);
+}
+
+static aiopq_status_t set_verifier(aiopq_engine_t *engine, const aiopq_config_t *config)
+{
+    X509_STORE *store = X509_STORE_new();
+    ptls_openssl_verify_certificate_t *verifier = malloc(sizeof(*verifier));
+    size_t loaded = 0;
+    for (size_t i = 0; store != NULL && i < config->trusted_root_count; i++) {
+        const unsigned char *der = config->trusted_roots[i].data;
+        X509 *root = d2i_X509(NULL, &der, (long)config->trusted_roots[i].length);
+        if (root != NULL && X509_STORE_add_cert(store, root) == 1) {
+            loaded++;
+        }
+        X509_free(root);
+    }
+    ERR_clear_error();
+    /* A store without roots would make picoquic verify nothing: it never comes that far. */
+    if (verifier == NULL || loaded == 0 || ptls_openssl_init_verify_certificate(verifier, store) != 0) {
+        X509_STORE_free(store);
+        free(verifier);
+        return verifier == NULL ? AIOPQ_NO_MEMORY : AIOPQ_BAD_TRUST_STORE;
+    }
+    X509_STORE_free(store); /* the verifier has a reference of its own */
+    verifier->override_callback = &engine->tls->on_verified;
+    picoquic_set_verify_certificate_callback(engine->quic, &verifier->super, free_verifier);
+    picoquic_set_client_cert_verification_policy(engine->quic, 1);
+    return AIOPQ_OK;
+}
+
+static bool is_hybrid(const ptls_key_exchange_algorithm_t *algorithm)
+{
+    /* IANA gives the ML-KEM groups, alone and in hybrids, these two ranges. */
+    return (algorithm->id >= 0x0200 && algorithm->id <= 0x0204) || (algorithm->id >= 0x11eb && algorithm->id <= 0x11ed);
+}
+
+/* picotls makes one key share, of the first group. A peer without post-quantum groups and without
+ * HelloRetryRequest could not answer a hybrid one, so the classic groups go first, in a list of this
+ * engine's own: picoquic's is shared by the whole process. */
+static void order_key_exchanges(aiopq_engine_t *engine)
+{
+    ptls_context_t *context = engine->quic->tls_master_ctx;
+    size_t count = 0;
+    for (int hybrids = 0; hybrids <= 1; hybrids++) {
+        for (size_t i = 0; context->key_exchanges[i] != NULL && count < KEY_EXCHANGE_MAX; i++) {
+            if (is_hybrid(context->key_exchanges[i]) == (hybrids == 1)) {
+                engine->tls->key_exchanges[count++] = context->key_exchanges[i];
+            }
+        }
+    }
+    engine->tls->key_exchanges[count] = NULL;
+    context->key_exchanges = engine->tls->key_exchanges;
+}
+
+aiopq_status_t aiopq_tls_setup(aiopq_engine_t *engine, const aiopq_config_t *config)
+{
+    engine->tls = calloc(1, sizeof(*engine->tls));
+    if (engine->tls == NULL) {
+        return AIOPQ_NO_MEMORY;
+    }
+    engine->tls->on_verified.cb = on_verified;
+    order_key_exchanges(engine);
+    if (!config->is_client) {
+        aiopq_status_t status = set_certificate(engine, config);
+        if (status != AIOPQ_OK) {
+            return status;
+        }
+        picoquic_enforce_client_only(engine->quic, 0);
+        return AIOPQ_OK;
+    }
+    picoquic_enforce_client_only(engine->quic, 1);
+    if (config->verify_peer) {
+        return set_verifier(engine, config);
+    }
+    picoquic_set_null_verifier(engine->quic);
+    return AIOPQ_OK;
+}
+
+void aiopq_tls_free(aiopq_tls_t *tls)
+{
+    free(tls);
+}
