@@ -25,8 +25,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -134,8 +135,10 @@ def place(here: Path, pins: dict[str, Any], tree: str, unpacked: Path, origin: s
     if not patches and built != pins[tree]["built"]:
         if origin != "git":
             raise FetchError(f"{tree} from {origin} has digest {built}, not the pinned one.")
-        say(f"warning: {tree} at {pins[tree]['commit']} from git has digest {built}; "
-            "pins.json records another one for the archive.")
+        say(
+            f"warning: {tree} at {pins[tree]['commit']} from git has digest {built}; "
+            "pins.json records another one for the archive."
+        )
     sources = here / ".sources"
     sources.mkdir(exist_ok=True)
     state_file = sources / STATE
@@ -162,8 +165,14 @@ def apply_patch(root: Path, patch: Path) -> None:
     env = dict(os.environ, GIT_CEILING_DIRECTORIES=str(root.parent), LC_ALL="C")
     for command in (["patch", "-p1", "--forward", "-i"], ["git", "apply", "-p1"]):
         if shutil.which(command[0]):
-            done = subprocess.run([*command, str(patch)], cwd=root, env=env, text=True,
-                                  stdin=subprocess.DEVNULL, capture_output=True)
+            done = subprocess.run(
+                [*command, str(patch)],
+                cwd=root,
+                env=env,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+            )
             if done.returncode:
                 raise FetchError(f"{patch.name} does not apply: {done.stdout}{done.stderr}")
             return
@@ -177,11 +186,26 @@ def run_git(arguments: list[str], cwd: Path, seconds: float) -> str:
     env = dict(os.environ, GIT_TERMINAL_PROMPT="0", GIT_ASKPASS="true", LC_ALL="C")
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         env.pop(name, None)
-    options = ["-c", "core.autocrlf=false", "-c", "http.lowSpeedLimit=1000",
-               "-c", "http.lowSpeedTime=10", "-c", "init.defaultBranch=main"]
+    options = [
+        "-c",
+        "core.autocrlf=false",
+        "-c",
+        "http.lowSpeedLimit=1000",
+        "-c",
+        "http.lowSpeedTime=10",
+        "-c",
+        "init.defaultBranch=main",
+    ]
     try:
-        done = subprocess.run(["git", *options, *arguments], cwd=cwd, env=env, text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
+        done = subprocess.run(
+            ["git", *options, *arguments],
+            cwd=cwd,
+            env=env,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+        )
     except FileNotFoundError:
         raise FetchError("git is not installed") from None
     except subprocess.TimeoutExpired:
@@ -198,8 +222,9 @@ def from_git(pins: dict[str, Any], tree: str, work: Path) -> Path:
     checkout.mkdir()
     run_git(["ls-remote", "--exit-code", pin["repository"], "HEAD"], work, GIT_PROBE_SECONDS)
     run_git(["init", "--quiet", "."], checkout, GIT_PROBE_SECONDS)
-    run_git(["fetch", "--quiet", "--depth", "1", pin["repository"], pin["commit"]],
-            checkout, GIT_FETCH_SECONDS)
+    run_git(
+        ["fetch", "--quiet", "--depth", "1", pin["repository"], pin["commit"]], checkout, GIT_FETCH_SECONDS
+    )
     run_git(["checkout", "--quiet", "--detach", "FETCH_HEAD"], checkout, GIT_FETCH_SECONDS)
     head = run_git(["rev-parse", "HEAD"], checkout, GIT_PROBE_SECONDS).strip()
     if head != pin["commit"]:
@@ -262,8 +287,7 @@ def fetch(here: Path, pins: dict[str, Any], missing: list[str]) -> None:
             "  - connect to the network, or set the proxy or certificate variables it needs\n"
             "    (HTTPS_PROXY, SSL_CERT_FILE), or set pip to an index that can be reached;\n"
             "  - put the sources on this machine yourself and name them:\n"
-            + "".join(f"      {ENV_DIRS[t]}=/path/to/{t}  (commit {pins[t]['commit']})\n"
-                      for t in missing)
+            + "".join(f"      {ENV_DIRS[t]}=/path/to/{t}  (commit {pins[t]['commit']})\n" for t in missing)
             + f"  - copy {here / '.sources'} from a machine where this has worked."
         )
 
@@ -288,8 +312,7 @@ def resolve(here: Path, pins: dict[str, Any], need: list[str]) -> dict[str, dict
     return found
 
 
-def export(found: dict[str, dict[str, str]], pins: dict[str, Any], profile: str,
-           target: Path) -> None:
+def export(found: dict[str, dict[str, str]], pins: dict[str, Any], profile: str, target: Path) -> None:
     """Copy what one source distribution carries, with a state file of its own."""
     state: dict[str, Any] = {}
     for tree, patterns in pins["sdist"][profile].items():
@@ -308,8 +331,9 @@ def export(found: dict[str, dict[str, str]], pins: dict[str, Any], profile: str,
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--need", nargs="+", choices=TREES, default=list(TREES))
-    parser.add_argument("--export", type=Path, metavar="DIR",
-                        help="also copy what a source distribution carries to DIR")
+    parser.add_argument(
+        "--export", type=Path, metavar="DIR", help="also copy what a source distribution carries to DIR"
+    )
     parser.add_argument("--profile", choices=("core", "webtransport"), default="core")
     options = parser.parse_args(arguments)
     pins = json.loads((HERE / "pins.json").read_text())

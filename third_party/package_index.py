@@ -21,8 +21,9 @@ import tarfile
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any, Callable
+from typing import Any
 
 SECONDS = 20
 DEFAULT_INDEX = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
@@ -33,8 +34,7 @@ class FetchError(Exception):
 
 
 def pythons_with_pip() -> list[str]:
-    candidates = [sys.executable, shutil.which("python3"), shutil.which("python"),
-                  "/usr/bin/python3"]
+    candidates = [sys.executable, shutil.which("python3"), shutil.which("python"), "/usr/bin/python3"]
     found = []
     for python in dict.fromkeys(c for c in candidates if c):
         if not ask([python, "-c", "import pip; print(1)"]):
@@ -45,8 +45,9 @@ def pythons_with_pip() -> list[str]:
 
 def ask(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS,
-                              stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
@@ -54,8 +55,7 @@ def ask(command: list[str]) -> str:
 
 def indexes() -> list[str]:
     """The simple-index addresses to try, in order."""
-    found = [os.environ.get(name, "") for name in
-             ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")]
+    found = [os.environ.get(name, "") for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")]
     found = [re.sub(r"^[\w.-]+=(?=\w+://)", "", url) for url in found]
     for python in pythons_with_pip()[:1]:
         found.append(ask([python, "-m", "pip", "config", "get", "global.index-url"]))
@@ -76,8 +76,7 @@ def read(url: str, accept: str = "*/*") -> tuple[bytes, str]:
     parts = urllib.parse.urlsplit(url)
     headers = {"Accept": accept, "User-Agent": "aiopquic-build"}
     if parts.username:
-        pair = f"{urllib.parse.unquote(parts.username)}:" \
-               f"{urllib.parse.unquote(parts.password or '')}"
+        pair = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
         headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         url = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     try:
@@ -92,12 +91,12 @@ def address_of(index: str, project: str, filename: str) -> str:
     page_url = f"{index}/{project}/"
     body, kind = read(page_url, "application/vnd.pypi.simple.v1+json, text/html;q=0.5")
     if "json" in kind:
-        links = [entry["url"] for entry in json.loads(body)["files"]
-                 if entry["filename"] == filename]
+        links = [entry["url"] for entry in json.loads(body)["files"] if entry["filename"] == filename]
     else:
         hrefs = re.findall(r'href\s*=\s*["\']([^"\']+)', body.decode("utf-8", "replace"))
-        links = [html.unescape(h) for h in hrefs
-                 if urllib.parse.urlsplit(h).path.rpartition("/")[2] == filename]
+        links = [
+            html.unescape(h) for h in hrefs if urllib.parse.urlsplit(h).path.rpartition("/")[2] == filename
+        ]
     if not links:
         raise FetchError(f"{urllib.parse.urlsplit(index).hostname} has no {filename}")
     link = urllib.parse.urljoin(page_url, links[0])
@@ -138,14 +137,28 @@ def pip_download(pin: dict[str, Any], work: Path, say: Callable[[str], None]) ->
         raise FetchError("there is no pip that could be asked for the package index")
     say("asking pip for the archive; it may take some minutes")
     requirements = work / "requirements.txt"
-    requirements.write_text(
-        f"{pin['project']}=={pin['version']} --hash=sha256:{pin['sha256']}\n")
-    command = [pythons[0], "-m", "pip", "download", "--no-deps", "--no-binary", ":all:",
-               "--ignore-requires-python", "--require-hashes", "--retries", "1",
-               "--timeout", str(SECONDS), "--dest", str(work), "-r", str(requirements)]
+    requirements.write_text(f"{pin['project']}=={pin['version']} --hash=sha256:{pin['sha256']}\n")
+    command = [
+        pythons[0],
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--no-binary",
+        ":all:",
+        "--ignore-requires-python",
+        "--require-hashes",
+        "--retries",
+        "1",
+        "--timeout",
+        str(SECONDS),
+        "--dest",
+        str(work),
+        "-r",
+        str(requirements),
+    ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600,
-                              stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
         raise FetchError("pip download did not end within ten minutes") from None
     target = work / pin["filename"]
@@ -164,7 +177,7 @@ def unpack(archive: Path, prefix: str, keep: list[str], target: Path) -> None:
         for member in tar:
             if not member.name.startswith(prefix + "/"):
                 continue
-            name = PurePosixPath(member.name[len(prefix) + 1:])
+            name = PurePosixPath(member.name[len(prefix) + 1 :])
             if name.is_absolute() or ".." in name.parts or "\\" in str(name):
                 raise FetchError(f"the archive holds a member that leaves its folder: {member.name}")
             if not any(name == w or w in name.parents for w in wanted):

@@ -11,8 +11,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-CARRIED = ("AiopqThirdParty.cmake", "CMakeLists.txt", "fetch.py", "package_index.py", "pins.json",
-           "patches")
+CARRIED = ("AiopqThirdParty.cmake", "CMakeLists.txt", "fetch.py", "package_index.py", "pins.json", "patches")
 
 
 class SourceDistributionHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -26,9 +25,19 @@ class SourceDistributionHook(BuildHookInterface):  # type: ignore[type-arg]
         self.exported = tempfile.mkdtemp(prefix="aiopquic-sdist-")
         sources = Path(self.exported) / "sources"
         subprocess.run(
-            [sys.executable, str(third_party / "fetch.py"), "--export", str(sources),
-             "--profile", self.config["profile"], "--need", *self.config["need"]],
-            check=True, stdout=subprocess.DEVNULL)
+            [
+                sys.executable,
+                str(third_party / "fetch.py"),
+                "--export",
+                str(sources),
+                "--profile",
+                self.config["profile"],
+                "--need",
+                *self.config["need"],
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         carried = {str(third_party / name): f"third_party/{name}" for name in CARRIED}
         carried[str(sources)] = "third_party/.sources"
         if third_party != inside:

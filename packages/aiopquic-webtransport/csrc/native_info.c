@@ -30,8 +30,8 @@ uint64_t aiopq_wt_session_gone_code(void)
 
 int64_t aiopq_wt_datagram_size_max(void)
 {
-    picoquic_quic_t *quic = picoquic_create(1, NULL, NULL, NULL, "h3", NULL, NULL, NULL, NULL, NULL,
-                                            0, NULL, NULL, NULL, 0);
+    picoquic_quic_t *quic =
+        picoquic_create(1, NULL, NULL, NULL, "h3", NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, 0);
     if (quic == NULL) {
         return -1;
     }
