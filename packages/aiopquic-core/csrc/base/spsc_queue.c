@@ -71,10 +71,11 @@ bool aiopq_spsc_push(aiopq_spsc_queue_t *queue, const void *entry)
     }
     memcpy(queue->tail->entries + queue->entry_bytes * queue->tail_used, entry, queue->entry_bytes);
     queue->tail_used++;
-    /* Release: pairs with the acquire in head_has_entry(); the entry before its count. */
-    atomic_store_explicit(&queue->tail->filled, queue->tail_used, memory_order_release);
+    /* Before the entry can be taken, or `popped` would overtake it. */
     uint64_t pushed = atomic_load_explicit(&queue->pushed, memory_order_relaxed);
     atomic_store_explicit(&queue->pushed, pushed + 1, memory_order_release);
+    /* Release: pairs with the acquire in head_has_entry(); the entry before its count. */
+    atomic_store_explicit(&queue->tail->filled, queue->tail_used, memory_order_release);
     return true;
 }
 
