@@ -2,7 +2,6 @@
 
 # Core first: it loads libaiopquic.so, in which the extension finds picoquic.
 import aiopquic as _core  # noqa: F401
-
 from aiopquic_webtransport import _native
 from aiopquic_webtransport._compatibility import check_core
 from aiopquic_webtransport._native import native_info

@@ -1,0 +1,239 @@
+"""Every check by name: `./dev nox -l` lists them, `./dev nox -s lint` runs one.
+
+Sessions that need no other Python run in the environment that ./dev made (.venv, editable packages);
+those that test wheels make an environment of their own with uv.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+# The sessions without an environment of their own find the tools beside this Python.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["lint", "types", "ctest", "tests", "isolation", "wheels"]
+
+ROOT = Path(__file__).resolve().parent
+BUILD = ROOT / "build"
+ENGINE = ROOT / "packages" / "aiopquic-core" / "csrc"
+CONSTRAINTS = ROOT / "constraints.txt"
+PACKAGES = ("aiopquic-core", "aiopquic-webtransport", "aiopquic-bench")
+PYTHONS = ("3.11", "3.12", "3.13")
+JOBS = str(min(os.cpu_count() or 1, 4))
+# One compilation of picoquic serves every build, those from source distributions too.
+ENV = {
+    "AIOPQUIC_BUILD_CACHE": os.environ.get("AIOPQUIC_BUILD_CACHE", str(ROOT / "third_party" / ".build")),
+    "UV_PYTHON_DOWNLOADS": "never",
+    "UV_PYTHON_PREFERENCE": "only-system",
+}
+
+CTEST_VARIANTS = {
+    "release": ["-DCMAKE_BUILD_TYPE=Release"],
+    "debug": ["-DCMAKE_BUILD_TYPE=Debug", "-DAIOPQ_THREAD_CHECK=ON"],
+    "asan": ["-DCMAKE_BUILD_TYPE=Debug", "-DAIOPQ_THREAD_CHECK=ON", "-DAIOPQ_SANITIZE=address"],
+    "tsan": ["-DCMAKE_BUILD_TYPE=Debug", "-DAIOPQ_SANITIZE=thread"],
+}
+
+
+def python_of(session: nox.Session) -> str:
+    return str(Path(session.virtualenv.bin) / "python") if session.python else sys.executable
+
+
+def uv(session: nox.Session, *arguments: str) -> None:
+    session.run("uv", *arguments, external=True, silent=False, env=ENV)
+
+
+def install(session: nox.Session, groups: tuple[str, ...], *wheels: Path) -> None:
+    words = [word for group in groups for word in ("--group", group)]
+    uv(session, "pip", "install", "--quiet", "--python", python_of(session), "-c", str(CONSTRAINTS),
+       *words, *map(str, wheels))  # fmt: skip
+
+
+def build_wheels(session: nox.Session, packages: tuple[str, ...] = PACKAGES) -> list[Path]:
+    """The packages' wheels for the session's Python, as somebody who installs them gets them."""
+    folder = BUILD / "wheels" / str(session.python or "default")
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in packages:
+        uv(session, "build", "--quiet", "--wheel", "--python", python_of(session), "--package", name,
+           "--build-constraints", str(CONSTRAINTS), "--out-dir", str(folder))  # fmt: skip
+    return sorted(folder.glob("*.whl"))
+
+
+def pytest(session: nox.Session, *arguments: str, seconds: int = 900) -> None:
+    """With a limit: a hang ends in a print of every thread's stack."""
+    session.run(
+        python_of(session), "ci/run_with_stacks.py", "--seconds", str(seconds), "--",
+        python_of(session), "-m", "pytest", *arguments, *session.posargs, external=True, env=ENV,
+    )  # fmt: skip
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Formats, lints, import contracts, layers, versions, texts."""
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    cython = sorted(str(p) for p in ROOT.glob("packages/*/src/**/*.p[yx][xd]") if p.suffix != ".pyd")
+    session.run("cython-lint", *cython)
+    sources = sorted(str(p) for p in ROOT.glob("packages/*/csrc/**/*.[ch]"))
+    session.run("clang-format", "--dry-run", "--Werror", *sources)
+    for check in ("check_layers", "check_versions", "check_text"):
+        session.run("python", f"ci/{check}.py")
+    session.run("lint-imports", "--no-cache", env={"PYTHONPATH": source_path()})
+
+
+@nox.session(venv_backend="none", name="format")
+def format_(session: nox.Session) -> None:
+    """Rewrite the files as `lint` wants them."""
+    session.run("ruff", "check", "--fix", "--exit-zero", ".")
+    session.run("ruff", "format", ".")
+    session.run("clang-format", "-i", *sorted(str(p) for p in ROOT.glob("packages/*/csrc/**/*.[ch]")))
+
+
+def source_path() -> str:
+    return os.pathsep.join(str(ROOT / "packages" / name / "src") for name in PACKAGES)
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Mypy, strict, on the sources; the stubs compared with the compiled modules."""
+    session.run("mypy")
+    modules = []
+    for stub in sorted(ROOT.glob("packages/*/src/**/*.pyi")):
+        if stub.with_suffix(".pyx").exists():
+            modules.append(".".join(stub.relative_to(ROOT).with_suffix("").parts[3:]))
+    if modules:
+        allowed = ("--allowlist", "ci/stubtest-allowlist.txt", "--ignore-unused-allowlist")
+        session.run("stubtest", *allowed, *modules)
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("variant", list(CTEST_VARIANTS))
+def ctest(session: nox.Session, variant: str) -> None:
+    """The C unit tests: release, debug with thread checks, and under the sanitizers."""
+    folder = BUILD / "ctest" / variant
+    session.run("cmake", "-S", str(ENGINE), "-B", str(folder), "-G", "Ninja", "-DAIOPQ_BUILD_TESTS=ON",
+                *CTEST_VARIANTS[variant], silent=True, env=ENV)  # fmt: skip
+    session.run("cmake", "--build", str(folder))
+    session.run("ctest", "--test-dir", str(folder), "--output-on-failure", "--no-tests=error",
+                "-j", "2", *session.posargs)  # fmt: skip
+
+
+@nox.session(venv_backend="none")
+def dev_tests(session: nox.Session) -> None:
+    """Every test against the editable packages of .venv; also tests what is in ci/."""
+    pytest(session, "-n", JOBS, "--dist", "worksteal")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Every test of the packages against built wheels, for each Python that is here."""
+    install(session, ("test", "test-extra", "peers"), *build_wheels(session))
+    pytest(session, "-n", JOBS, "--dist", "worksteal", "packages")
+
+
+@nox.session(python=f"{sys.version_info.major}.{sys.version_info.minor}")
+def isolation(session: nox.Session) -> None:
+    """Core's wheel alone, without extras and peers: what it promises holds without the others."""
+    install(session, ("test",), *build_wheels(session, ("aiopquic-core",)))
+    session.run("python", "-c", NOTHING_ELSE)
+    pytest(session, "-n", JOBS, "--dist", "worksteal", "-m", "not peer and not cli",
+           "packages/aiopquic-core/tests")  # fmt: skip
+
+
+NOTHING_ELSE = """
+import importlib.util
+for name in ("aiopquic_webtransport", "aiopquic_bench", "aioquic", "typer", "rich"):
+    assert importlib.util.find_spec(name) is None, name
+import aiopquic
+"""
+
+
+@nox.session(python=f"{sys.version_info.major}.{sys.version_info.minor}")
+def wheels(session: nox.Session) -> None:
+    """Source distributions, wheels from them, what is in both, and installs from each."""
+    dist = ROOT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    for name in PACKAGES:
+        # Without --wheel or --sdist: the wheel is built from the source distribution.
+        uv(session, "build", "--quiet", "--python", python_of(session), "--package", name,
+           "--build-constraints", str(CONSTRAINTS), "--out-dir", str(dist))  # fmt: skip
+    session.run("python", "ci/check_wheel.py", str(dist))
+    install(session, (), *sorted(dist.glob("*.whl")))
+    session.run("python", "-c", "import aiopquic_bench, aiopquic_webtransport as w; print(w.native_info())")
+    session.run("python", "-m", "aiopquic", "versions")
+
+    # Core's own source distribution, by pip, where nothing else is: its sources travel with it.
+    empty = Path(session.create_tmp()) / "empty"
+    shutil.rmtree(empty, ignore_errors=True)
+    session.run("python", "-m", "venv", str(empty))
+    sdist = next(dist.glob("aiopquic_core-*.tar.gz"))
+    session.run(str(empty / "bin" / "python"), "-m", "pip", "install", "--quiet", str(sdist),
+                external=True, env={**ENV, "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS)})  # fmt: skip
+    session.run(str(empty / "bin" / "python"), "-c", "import aiopquic", external=True)
+
+
+# What picoquic's own drivers leave out here, and why.
+NATIVE_LEFT_OUT = {
+    "picoquic_ct": {
+        "stress": "runs for minutes; it is picoquic's soak test",
+        "fuzz": "runs for minutes",
+        "fuzz_initial": "runs for minutes",
+        "cnx_stress": "runs for minutes",
+        "cnx_ddos": "runs for minutes",
+        "eccf_corrupted_fuzz": "runs for minutes",
+    },
+    "picohttp_ct": {"http_stress": "runs for minutes"},
+}
+
+
+@nox.session(venv_backend="none")
+def native(session: nox.Session) -> None:
+    """picoquic's own test drivers, built its own way against our picotls: how a new pin is judged."""
+    release = BUILD / "ctest" / "release"
+    session.run("cmake", "-S", str(ENGINE), "-B", str(release), "-G", "Ninja", "-DAIOPQ_BUILD_TESTS=ON",
+                *CTEST_VARIANTS["release"], silent=True, env=ENV)  # fmt: skip
+    where = json.loads((release / "third_party.json").read_text())
+    folder = BUILD / "native"
+    parts = ("core", "minicrypto", "openssl", "fusion")
+    archives = {part: f"{where['archives']}/libpicotls-{part}.a" for part in parts}
+    session.run(
+        "cmake", "-S", where["picoquic"], "-B", str(folder), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
+        "-DCMAKE_POLICY_VERSION_MINIMUM=3.13", "-DBUILD_DEMO=OFF", "-DBUILD_PQBENCH=OFF",
+        "-DBUILD_LOGREADER=OFF", "-DBUILD_PICO_SIM=OFF", "-DWITH_MBEDTLS=OFF", "-DWITH_AEGIS=OFF",
+        "-DWITH_IO_URING=OFF",
+        f"-DPTLS_INCLUDE_DIR={where['picotls']}/include",
+        *(f"-DPTLS_{n.upper()}_LIBRARY={path}" for n, path in archives.items()),
+        silent=True,
+    )  # fmt: skip
+    session.run("cmake", "--build", str(folder), "--target", "picoquic_ct", "picohttp_ct")
+    for driver, left_out in NATIVE_LEFT_OUT.items():
+        for name, why in left_out.items():
+            session.log(f"{driver}: {name} is left out: {why}")
+        words = [word for name in left_out for word in ("-x", name)]
+        session.run(
+            sys.executable, "ci/run_with_stacks.py", "--seconds", "1800", "--",
+            str(folder / driver), "-S", where["picoquic"], "-n", "-r", *words, *session.posargs,
+            external=True,
+        )  # fmt: skip
+
+
+@nox.session(venv_backend="none")
+def demo(session: nox.Session) -> None:
+    """What `./dev demo` shows."""
+    session.run(sys.executable, "-m", "aiopquic", "demo", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def constraints(session: nox.Session) -> None:
+    """Write constraints.txt: newest versions of every tool, with the digests of their files."""
+    session.run("uv", "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version", PYTHONS[0],
+                "--generate-hashes", "--no-header", "--no-annotate", "--group", "dev", "--group", "peers",
+                "--output-file", str(CONSTRAINTS), external=True)  # fmt: skip
