@@ -173,7 +173,7 @@ def wheels(session: nox.Session) -> None:
     # Core's own source distribution, by pip, where nothing else is: its sources travel with it.
     empty = Path(session.create_tmp()) / "empty"
     shutil.rmtree(empty, ignore_errors=True)
-    session.run("python", "-m", "venv", str(empty))
+    uv(session, "venv", "--quiet", "--seed", "--python", python_of(session), str(empty))
     sdist = next(dist.glob("aiopquic_core-*.tar.gz"))
     session.run(str(empty / "bin" / "python"), "-m", "pip", "install", "--quiet", str(sdist),
                 external=True, env={**ENV, "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS)})  # fmt: skip
