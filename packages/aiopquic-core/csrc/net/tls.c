@@ -60,6 +60,9 @@ static void free_chain(ptls_iovec_t *chain, size_t count)
 /* Reads every certificate of the PEM text. *leaf is the first one, the caller's. */
 static aiopq_status_t read_chain(aiopq_bytes_t pem, ptls_iovec_t **chain, size_t *count, X509 **leaf)
 {
+    if (pem.length == 0) {
+        return AIOPQ_BAD_CERTIFICATE;
+    }
     BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.length);
     *chain = calloc(CHAIN_MAX, sizeof(**chain));
     *count = 0;
@@ -97,6 +100,9 @@ static aiopq_status_t read_chain(aiopq_bytes_t pem, ptls_iovec_t **chain, size_t
 
 static aiopq_status_t read_key(aiopq_bytes_t pem, const char *password, EVP_PKEY **key)
 {
+    if (pem.length == 0) {
+        return AIOPQ_BAD_KEY;
+    }
     BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.length);
     if (bio == NULL) {
         return AIOPQ_NO_MEMORY;
