@@ -1,0 +1,390 @@
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WRITE_SIZE (16u * 1024)
+
+/* ---- streams ---- */
+
+static uint64_t content_seed(uint64_t stream_id, bool from_client)
+{
+    return (stream_id << 33) + (from_client ? 1000003u : 0u);
+}
+
+static flow_t *flow_new(peer_t *peer, aiopq_stream_t *stream)
+{
+    flow_t *flow = calloc(1, sizeof(*flow));
+    CHECK(flow != NULL);
+    flow->stream = stream;
+    flow->peer = peer;
+    flow->next = peer->endpoint->flows;
+    peer->endpoint->flows = flow;
+    peer->endpoint->flow_count++;
+    aiopq_stream_set_owner(stream, flow);
+    return flow;
+}
+
+flow_t *flow_open(peer_t *peer, uint64_t stream_id)
+{
+    aiopq_stream_t *stream;
+    CHECK_EQUAL(aiopq_stream_new(peer->conn, stream_id, &stream), AIOPQ_OK);
+    CHECK_EQUAL(aiopq_stream_id(stream), stream_id);
+    CHECK(aiopq_stream_conn(stream) == peer->conn);
+    return flow_new(peer, stream);
+}
+
+flow_t *flow_find(const endpoint_t *endpoint, uint64_t stream_id)
+{
+    for (flow_t *flow = endpoint->flows; flow != NULL; flow = flow->next) {
+        if (aiopq_stream_id(flow->stream) == stream_id) {
+            return flow;
+        }
+    }
+    return NULL;
+}
+
+/* Writes until all is in or a budget is used up; then a WRITABLE event goes on. */
+static void feed(flow_t *flow)
+{
+    uint8_t bytes[WRITE_SIZE];
+    uint64_t seed = content_seed(aiopq_stream_id(flow->stream), aiopq_conn_is_client(flow->peer->conn));
+    while (flow->written < flow->wanted || (flow->wants_fin && !flow->is_fin_written)) {
+        uint64_t left = flow->wanted - flow->written;
+        size_t length = left < sizeof(bytes) ? (size_t)left : sizeof(bytes);
+        bool fin = flow->wants_fin && length == left;
+        test_fill(bytes, length, seed, flow->written);
+        aiopq_status_t status = aiopq_stream_write(flow->stream, bytes, length, fin);
+        if (status == AIOPQ_WOULD_BLOCK) {
+            if (aiopq_stream_want_writable(flow->stream) || aiopq_conn_want_writable(flow->peer->conn)) {
+                return;
+            }
+            continue;
+        }
+        if (status != AIOPQ_OK) {
+            /* Stopped, reset or closed: the test looks at why. */
+            CHECK(status == AIOPQ_CLOSED || status == AIOPQ_STREAM_STOPPED || status == AIOPQ_STREAM_FINISHED);
+            flow->wanted = flow->written;
+            flow->wants_fin = false;
+            return;
+        }
+        flow->written += length;
+        flow->is_fin_written = fin;
+    }
+}
+
+void flow_send(flow_t *flow, uint64_t length, bool fin)
+{
+    flow->wanted += length;
+    flow->wants_fin = fin;
+    feed(flow);
+}
+
+void flow_consume(flow_t *flow)
+{
+    aiopq_stream_consume(flow->stream, flow->unconsumed);
+    flow->unconsumed = 0;
+}
+
+static void take(flow_t *flow)
+{
+    uint64_t seed = content_seed(aiopq_stream_id(flow->stream), !aiopq_conn_is_client(flow->peer->conn));
+    bool fin = false;
+    aiopq_chunk_t *first = aiopq_stream_take(flow->stream, &fin);
+    for (aiopq_chunk_t *chunk = first; chunk != NULL; chunk = chunk->next) {
+        CHECK(!flow->is_fin_received);
+        CHECK(test_matches(chunk->data, chunk->filled, seed, flow->received));
+        flow->received += chunk->filled;
+        flow->unconsumed += chunk->filled;
+    }
+    aiopq_chunk_free_list(first);
+    flow->is_fin_received = fin;
+    if (!flow->holds) {
+        flow_consume(flow);
+    }
+}
+
+/* ---- events ---- */
+
+static peer_t *peer_new(endpoint_t *endpoint, aiopq_conn_t *conn)
+{
+    peer_t *peer = calloc(1, sizeof(*peer));
+    CHECK(peer != NULL);
+    peer->conn = conn;
+    peer->endpoint = endpoint;
+    peer->next = endpoint->peers;
+    endpoint->peers = peer;
+    endpoint->peer_count++;
+    aiopq_conn_set_owner(conn, peer);
+    return peer;
+}
+
+static peer_t *peer_of(endpoint_t *endpoint, aiopq_conn_t *conn)
+{
+    peer_t *peer = aiopq_conn_owner(conn);
+    if (peer == NULL) {
+        CHECK(!aiopq_conn_is_client(conn)); /* our own are known from pair_open() on */
+        aiopq_conn_ref(conn);
+        peer = peer_new(endpoint, conn);
+    }
+    return peer;
+}
+
+static flow_t *flow_of(peer_t *peer, aiopq_stream_t *stream)
+{
+    flow_t *flow = aiopq_stream_owner(stream);
+    if (flow == NULL) {
+        aiopq_stream_ref(stream);
+        flow = flow_new(peer, stream);
+    }
+    return flow;
+}
+
+static void on_stream_event(peer_t *peer, const aiopq_event_t *event)
+{
+    flow_t *flow = flow_of(peer, event->stream);
+    CHECK(!flow->is_released);
+    switch (event->type) {
+    case AIOPQ_EVENT_STREAM_READABLE:
+        take(flow);
+        break;
+    case AIOPQ_EVENT_STREAM_RESET:
+        CHECK(!flow->is_reset && !flow->is_fin_received);
+        flow->is_reset = true;
+        flow->reset_code = event->value;
+        break;
+    case AIOPQ_EVENT_STREAM_STOPPED:
+        CHECK(!flow->is_stopped);
+        flow->is_stopped = true;
+        flow->stop_code = event->value;
+        break;
+    case AIOPQ_EVENT_STREAM_WRITABLE:
+        flow->writable_count++;
+        feed(flow);
+        break;
+    default:
+        CHECK(event->type == AIOPQ_EVENT_STREAM_RELEASED);
+        flow->is_released = true;
+        peer->endpoint->released_count++;
+        break;
+    }
+}
+
+static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
+{
+    switch (event->type) {
+    case AIOPQ_EVENT_CONN_CREATED:
+        CHECK(!peer->is_created && !peer->is_ready);
+        peer->is_created = true;
+        break;
+    case AIOPQ_EVENT_CONN_READY:
+        CHECK(!peer->is_ready);
+        CHECK_EQUAL(peer->is_created, aiopq_conn_is_client(peer->conn));
+        peer->is_ready = true;
+        peer->info = *(aiopq_conn_info_t *)event->detail;
+        break;
+    case AIOPQ_EVENT_CONN_CLOSED:
+        peer->is_closed = true;
+        peer->close = *(aiopq_close_info_t *)event->detail;
+        peer->endpoint->closed_count++;
+        break;
+    case AIOPQ_EVENT_CONN_STATS:
+        peer->stats_count++;
+        peer->stats = *(aiopq_conn_stats_t *)event->detail;
+        break;
+    default:
+        CHECK(event->type == AIOPQ_EVENT_CONN_WRITABLE);
+        peer->writable_count++;
+        for (flow_t *flow = peer->endpoint->flows; flow != NULL; flow = flow->next) {
+            if (flow->peer == peer) {
+                feed(flow);
+            }
+        }
+        break;
+    }
+}
+
+static void on_event(endpoint_t *endpoint, const aiopq_event_t *event)
+{
+    CHECK(!endpoint->is_stopped);
+    if (event->conn != NULL) {
+        peer_t *peer = peer_of(endpoint, event->conn);
+        CHECK(!peer->is_closed); /* CONN_CLOSED is the last event, and comes once */
+        if (event->stream != NULL) {
+            on_stream_event(peer, event);
+        } else {
+            on_conn_event(peer, event);
+        }
+    } else if (event->type == AIOPQ_EVENT_ENGINE_READY) {
+        CHECK(!endpoint->is_ready);
+        endpoint->is_ready = true;
+        endpoint->port = (uint16_t)event->value;
+    } else {
+        CHECK(event->type == AIOPQ_EVENT_ENGINE_STOPPED);
+        endpoint->is_stopped = true;
+        endpoint->stop_error = event->value;
+        for (const peer_t *peer = endpoint->peers; peer != NULL; peer = peer->next) {
+            CHECK(peer->is_closed);
+        }
+    }
+}
+
+void endpoint_drain(endpoint_t *endpoint)
+{
+    aiopq_event_t event;
+    aiopq_engine_begin_drain(endpoint->engine);
+    while (aiopq_engine_next_event(endpoint->engine, &event)) {
+        on_event(endpoint, &event);
+        aiopq_event_release(&event);
+    }
+}
+
+bool harness_turn(endpoint_t *one, endpoint_t *other, uint64_t deadline_us)
+{
+    endpoint_t *endpoints[] = {one, other};
+    struct pollfd fds[2];
+    for (int i = 0; i < 2; i++) {
+        /* poll() passes over negative descriptors. */
+        bool is_there = endpoints[i] != NULL && endpoints[i]->engine != NULL;
+        fds[i] = (struct pollfd){.fd = is_there ? aiopq_engine_wakeup_fd(endpoints[i]->engine) : -1, .events = POLLIN};
+    }
+    /* Some conditions change without an event, so the wait is short. */
+    CHECK(poll(fds, 2, 5) >= 0 || errno == EINTR);
+    for (int i = 0; i < 2; i++) {
+        if (fds[i].fd >= 0 && (fds[i].revents & POLLIN) != 0) {
+            endpoint_drain(endpoints[i]);
+        }
+    }
+    return test_now_us() < deadline_us;
+}
+
+/* ---- engines ---- */
+
+static struct sockaddr_storage loopback(uint16_t port)
+{
+    struct sockaddr_storage address;
+    memset(&address, 0, sizeof(address));
+    struct sockaddr_in *ipv4 = (struct sockaddr_in *)&address;
+    ipv4->sin_family = AF_INET;
+    ipv4->sin_port = htons(port);
+    ipv4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+}
+
+static void set_defaults(aiopq_config_t *config)
+{
+    config->bind_addresses[0] = loopback(0);
+    config->congestion_control = "cubic";
+    config->max_connections = 64;
+    config->idle_timeout_ms = 30000;
+    config->max_data = 16u * 1024 * 1024;
+    config->max_stream_data = HARNESS_STREAM_MAX;
+    config->initial_stream_window = HARNESS_WINDOW;
+    config->max_streams_bidi = 64;
+    config->max_streams_uni = 64;
+    config->send_budget_stream = HARNESS_BUDGET;
+    config->send_budget_conn = 4 * HARNESS_BUDGET;
+}
+
+void pair_prepare(pair_t *pair)
+{
+    memset(pair, 0, sizeof(*pair));
+    pair->server.certificate = certificate_make(NULL);
+    set_defaults(&pair->server.config);
+    pair->server.config.alpn[0] = ALPN;
+    pair->server.config.certificate_chain = pair->server.certificate.chain_pem;
+    pair->server.config.private_key = pair->server.certificate.key_pem;
+    set_defaults(&pair->client.config);
+    pair->client.config.is_client = true;
+    pair->client.config.verify_peer = true;
+    pair->roots[0] = pair->server.certificate.der;
+    pair->client.config.trusted_roots = pair->roots;
+    pair->client.config.trusted_root_count = 1;
+}
+
+void endpoint_start(endpoint_t *endpoint)
+{
+    CHECK_EQUAL(aiopq_engine_new(&endpoint->config, &endpoint->engine), AIOPQ_OK);
+    CHECK_EQUAL(aiopq_engine_start(endpoint->engine), AIOPQ_OK);
+    CHECK_EQUAL(aiopq_engine_start(endpoint->engine), AIOPQ_STARTED);
+}
+
+void endpoint_stop(endpoint_t *endpoint)
+{
+    if (endpoint->engine != NULL && !endpoint->is_stopped) {
+        aiopq_engine_stop(endpoint->engine);
+    }
+}
+
+void endpoint_dispose(endpoint_t *endpoint)
+{
+    if (endpoint->engine != NULL) {
+        aiopq_engine_join(endpoint->engine);
+    }
+    while (endpoint->flows != NULL) {
+        flow_t *flow = endpoint->flows;
+        endpoint->flows = flow->next;
+        aiopq_stream_unref(flow->stream);
+        free(flow);
+    }
+    while (endpoint->peers != NULL) {
+        peer_t *peer = endpoint->peers;
+        endpoint->peers = peer->next;
+        aiopq_conn_unref(peer->conn);
+        free(peer);
+    }
+    aiopq_engine_free(endpoint->engine);
+    endpoint->engine = NULL;
+    certificate_dispose(&endpoint->certificate);
+}
+
+void pair_start(pair_t *pair)
+{
+    endpoint_start(&pair->server);
+    endpoint_start(&pair->client);
+    WAIT(pair, pair->server.is_ready && pair->client.is_ready);
+    CHECK(pair->server.port != 0 && pair->client.port != 0);
+}
+
+peer_t *pair_offer(pair_t *pair, const char *server_name, const char *const *alpn)
+{
+    aiopq_connect_args_t args = {.address = loopback(pair->server.port), .server_name = server_name, .alpn = alpn};
+    aiopq_conn_t *conn;
+    CHECK_EQUAL(aiopq_conn_open(pair->client.engine, &args, &conn), AIOPQ_OK);
+    CHECK(aiopq_conn_is_client(conn));
+    return peer_new(&pair->client, conn);
+}
+
+peer_t *pair_open(pair_t *pair, const char *server_name, const char *alpn)
+{
+    const char *const offered[] = {alpn, NULL};
+    return pair_offer(pair, server_name, offered);
+}
+
+peer_t *pair_connect(pair_t *pair)
+{
+    peer_t *peer = pair_open(pair, "localhost", ALPN);
+    WAIT(pair, peer->is_ready && pair->server.peers != NULL && pair->server.peers->is_ready);
+    return peer;
+}
+
+peer_t *pair_begin(pair_t *pair)
+{
+    pair_prepare(pair);
+    pair_start(pair);
+    return pair_connect(pair);
+}
+
+void pair_dispose(pair_t *pair)
+{
+    endpoint_stop(&pair->server);
+    endpoint_stop(&pair->client);
+    WAIT(pair, (pair->server.engine == NULL || pair->server.is_stopped) &&
+                   (pair->client.engine == NULL || pair->client.is_stopped));
+    endpoint_dispose(&pair->server);
+    endpoint_dispose(&pair->client);
+    CHECK_NOTHING_ALIVE();
+}

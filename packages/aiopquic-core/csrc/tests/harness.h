@@ -1,0 +1,121 @@
+/* Two engines with the thread driver that talk over 127.0.0.1, and a loop thread (the test's own) that
+ * drains their events, keeps account of them and fails on whatever no engine may ever do: an event after the
+ * last one, a byte that is not the one that was sent, bytes behind the end. */
+#ifndef AIOPQ_TESTS_HARNESS_H
+#define AIOPQ_TESTS_HARNESS_H
+
+#include "aiopquic/engine.h"
+#include "aiopquic/stream.h"
+#include "certificate.h"
+#include "test.h"
+
+typedef struct endpoint endpoint_t;
+
+/* What is known of a connection; lives as long as its endpoint. */
+typedef struct peer {
+    aiopq_conn_t *conn; /* a reference */
+    endpoint_t *endpoint;
+    struct peer *next;
+    bool is_created, is_ready, is_closed;
+    aiopq_conn_info_t info;   /* when is_ready */
+    aiopq_close_info_t close; /* when is_closed */
+    uint64_t writable_count, stats_count;
+    aiopq_conn_stats_t stats; /* the last */
+} peer_t;
+
+/* What is known of a stream. The bytes of each direction are those of a seed that both ends know. */
+typedef struct flow {
+    aiopq_stream_t *stream; /* a reference */
+    peer_t *peer;
+    struct flow *next;
+    bool holds;             /* received bytes are taken but not consumed */
+    uint64_t received, unconsumed;
+    bool is_fin_received, is_reset, is_stopped, is_released;
+    uint64_t reset_code, stop_code, writable_count;
+    uint64_t wanted, written; /* bytes that flow_send() was asked for and those that went in */
+    bool wants_fin, is_fin_written;
+} flow_t;
+
+struct endpoint {
+    aiopq_config_t config; /* to be changed between pair_prepare() and pair_start() */
+    certificate_t certificate;
+    aiopq_engine_t *engine;
+    peer_t *peers; /* the newest first */
+    flow_t *flows; /* the newest first */
+    uint64_t flow_count, peer_count, released_count, closed_count;
+    bool is_ready, is_stopped;
+    uint16_t port;
+    uint64_t stop_error;
+};
+
+typedef struct pair {
+    endpoint_t server, client;
+    aiopq_bytes_t roots[1];
+} pair_t;
+
+/* Limits that make the mechanisms work: small against what the tests send. */
+#define HARNESS_WINDOW (64u * 1024)
+#define HARNESS_STREAM_MAX (256u * 1024)
+#define HARNESS_BUDGET (128u * 1024)
+#define HARNESS_WAIT_US (TEST_SCALE(10u, 30u) * 1000000u)
+
+#define ALPN "aiopquic-test"
+
+/* Makes a certificate and the default configurations. */
+void pair_prepare(pair_t *pair);
+
+/* Makes both engines, starts them and waits until both are ready. */
+void pair_start(pair_t *pair);
+
+/* Connects to the server by 127.0.0.1 and a name. */
+peer_t *pair_open(pair_t *pair, const char *server_name, const char *alpn);
+
+/* The same with a list of protocols that ends with NULL. */
+peer_t *pair_offer(pair_t *pair, const char *server_name, const char *const *alpn);
+
+/* The same with the names that fit, until both sides are ready. Gives the client's view; the server's is
+ * pair->server.peers. */
+peer_t *pair_connect(pair_t *pair);
+
+/* pair_prepare(), pair_start() and pair_connect(). */
+peer_t *pair_begin(pair_t *pair);
+
+/* Stops and frees what is left, and checks that nothing stays alive. */
+void pair_dispose(pair_t *pair);
+
+/* One engine alone. */
+void endpoint_start(endpoint_t *endpoint);
+void endpoint_stop(endpoint_t *endpoint);    /* without waiting */
+void endpoint_dispose(endpoint_t *endpoint); /* joins; the engine is freed */
+
+/* Drains the events of one engine that are there now. */
+void endpoint_drain(endpoint_t *endpoint);
+
+/* Waits for an event of either engine, briefly, and drains both. False when the deadline has passed. */
+bool harness_turn(endpoint_t *one, endpoint_t *other, uint64_t deadline_us);
+
+/* Lets both engines work until the condition holds. */
+#define WAIT_BOTH(one, other, condition)                                     \
+    do {                                                                     \
+        uint64_t deadline_us = test_now_us() + HARNESS_WAIT_US;              \
+        while (!(condition)) {                                               \
+            if (!harness_turn((one), (other), deadline_us)) {                \
+                test_fail(__FILE__, __LINE__, "in time: " #condition);       \
+            }                                                                \
+        }                                                                    \
+    } while (0)
+#define WAIT(pair, condition) WAIT_BOTH(&(pair)->server, &(pair)->client, condition)
+
+/* A stream of our own. */
+flow_t *flow_open(peer_t *peer, uint64_t stream_id);
+
+/* The same stream as another endpoint sees it, NULL while it does not. */
+flow_t *flow_find(const endpoint_t *endpoint, uint64_t stream_id);
+
+/* Sends `length` more bytes and perhaps the end, as the budgets allow; harness_turn() goes on with it. */
+void flow_send(flow_t *flow, uint64_t length, bool fin);
+
+/* Gives the credit for what was held. */
+void flow_consume(flow_t *flow);
+
+#endif
