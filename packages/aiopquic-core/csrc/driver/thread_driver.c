@@ -89,7 +89,8 @@ static int loop_callback(picoquic_quic_t *quic, picoquic_packet_loop_cb_enum mod
         uint16_t port = address->sa_family == AF_INET6 ? ((const struct sockaddr_in6 *)detail)->sin6_port
                                                        : ((const struct sockaddr_in *)detail)->sin_port;
         driver->is_ready = true;
-        aiopq_emit(engine, AIOPQ_EVENT_ENGINE_READY, NULL, NULL, ntohs(port), NULL);
+        /* picoquic gives the port of this address in host order. */
+        aiopq_emit(engine, AIOPQ_EVENT_ENGINE_READY, NULL, NULL, port, NULL);
         return 0;
     }
     case picoquic_packet_loop_time_check:

@@ -1,8 +1,10 @@
 #include "aiopquic/abi.h"
 
 #include <openssl/crypto.h>
+#include <openssl/x509_vfy.h>
 #include <picoquic.h>
 
+#include "aiopquic/event.h"
 #include "aiopquic/status.h"
 
 #ifndef AIOPQ_BUILD_ID
@@ -27,6 +29,11 @@ const char *aiopq_picoquic_version(void)
 const char *aiopq_openssl_version(void)
 {
     return OpenSSL_version(OPENSSL_VERSION);
+}
+
+const char *aiopq_verify_error_text(int32_t verify_error)
+{
+    return X509_verify_cert_error_string(verify_error);
 }
 
 const char *aiopq_status_name(aiopq_status_t status)

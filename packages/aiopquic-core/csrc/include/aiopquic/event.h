@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "aiopquic/abi.h"
+
 typedef struct aiopq_conn aiopq_conn_t;
 typedef struct aiopq_stream aiopq_stream_t;
 
@@ -49,6 +51,9 @@ typedef struct aiopq_close_info {
     uint16_t reason_length;
     char reason[AIOPQ_REASON_MAX]; /* UTF-8 as it came; not NUL-terminated */
 } aiopq_close_info_t;
+
+/* OpenSSL's words for a `verify_error`; never NULL. */
+AIOPQ_API const char *aiopq_verify_error_text(int32_t verify_error);
 
 #define AIOPQ_ALPN_MAX 255
 #define AIOPQ_SERVER_NAME_MAX 255

@@ -1,0 +1,1 @@
+"""The bridge to the C engine: compiled modules only. Private to aiopquic."""

@@ -1,0 +1,16 @@
+from aiopquic._binding._connection cimport Connection
+from aiopquic.capi cimport aiopq_status_t, aiopq_stream_t
+
+
+cdef class Stream:
+    cdef aiopq_stream_t *_ptr            # a reference of ours, given back in __dealloc__
+    cdef readonly Connection connection  # keeps the engine alive
+    cdef readonly object id              # the QUIC stream id
+    cdef public object sink              # whoever reads this stream; None: the connection's sink does
+    cdef public object state             # free for the sink
+
+    cdef aiopq_status_t _write(self, data, bint fin) except *
+
+
+# Wraps a stream, whose reference it takes.
+cdef Stream wrap_stream(Connection connection, aiopq_stream_t *ptr)

@@ -1,0 +1,151 @@
+# cython: language_level=3
+"""One QUIC stream on the loop thread. Every method belongs to that thread."""
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+
+from aiopquic._binding._chunk cimport chunk_view
+from aiopquic._binding._connection cimport Connection
+from aiopquic._binding._status cimport fail
+from aiopquic.capi cimport (
+    AIOPQ_OK,
+    AIOPQ_WOULD_BLOCK,
+    aiopq_chunk_t,
+    aiopq_status_t,
+    aiopq_stream_consume,
+    aiopq_stream_handle,
+    aiopq_stream_id,
+    aiopq_stream_reset,
+    aiopq_stream_room,
+    aiopq_stream_send_queued,
+    aiopq_stream_send_state,
+    aiopq_stream_sent,
+    aiopq_stream_set_owner,
+    aiopq_stream_set_priority,
+    aiopq_stream_stop,
+    aiopq_stream_t,
+    aiopq_stream_take,
+    aiopq_stream_unref,
+    aiopq_stream_want_writable,
+    aiopq_stream_write,
+    c_bool,
+)
+from libc.stdint cimport uint8_t, uint64_t
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Stream:
+    """One stream of a connection. Made by ``Connection.open_stream`` or by the drain."""
+
+    def __cinit__(self):
+        self._ptr = NULL
+
+    def __init__(self):
+        raise TypeError("Stream objects are made by Connection.open_stream()")
+
+    def __dealloc__(self):
+        if self._ptr is not NULL:
+            aiopq_stream_set_owner(self._ptr, NULL)
+            aiopq_stream_unref(self._ptr)
+
+    @property
+    def handle(self):
+        """A number that no other stream of this process ever has."""
+        return aiopq_stream_handle(self._ptr)
+
+    def write(self, data, bint fin=False):
+        """Queue all of ``data``, and the end of the stream with ``fin``; the bytes are copied.
+
+        Raises WouldBlockError (nothing was taken), ValueError (larger than the whole budget),
+        StreamClosedError, StreamStoppedError or QuicConnectionError.
+        """
+        cdef aiopq_status_t status = self._write(data, fin)
+        if status != AIOPQ_OK:
+            fail(status, self.id)
+
+    def try_write(self, data, bint fin=False):
+        """The same; answers False instead of raising WouldBlockError."""
+        cdef aiopq_status_t status = self._write(data, fin)
+        if status == AIOPQ_OK:
+            return True
+        if status == AIOPQ_WOULD_BLOCK:
+            return False
+        fail(status, self.id)
+
+    cdef aiopq_status_t _write(self, data, bint fin) except *:
+        cdef Py_buffer buffer
+        PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
+        try:
+            return aiopq_stream_write(self._ptr, <const uint8_t *>buffer.buf, <size_t>buffer.len, fin)
+        finally:
+            PyBuffer_Release(&buffer)
+
+    def take(self):
+        """Every byte that has arrived: ``(buffers, fin)``, the buffers in order, read-only memoryviews."""
+        cdef c_bool fin = False
+        cdef aiopq_chunk_t *chunk = aiopq_stream_take(self._ptr, &fin)
+        cdef aiopq_chunk_t *following
+        cdef list buffers = []
+        while chunk is not NULL:
+            following = chunk.next
+            buffers.append(chunk_view(chunk))
+            chunk = following
+        return buffers, <bint>fin
+
+    def consume(self, uint64_t length):
+        """The application is done with ``length`` more bytes: the peer may send that many more."""
+        aiopq_stream_consume(self._ptr, length)
+
+    def reset(self, uint64_t error_code):
+        """Give up sending (RESET_STREAM); bytes that wait are dropped."""
+        status = aiopq_stream_reset(self._ptr, error_code)
+        if status != AIOPQ_OK:
+            fail(status, self.id)
+
+    def stop(self, uint64_t error_code):
+        """Ask the peer to stop sending (STOP_SENDING)."""
+        status = aiopq_stream_stop(self._ptr, error_code)
+        if status != AIOPQ_OK:
+            fail(status, self.id)
+
+    def set_priority(self, int priority):
+        """0 is sent first, 255 last."""
+        if not 0 <= priority <= 255:
+            raise ValueError(f"a stream priority is 0 to 255, not {priority}")
+        status = aiopq_stream_set_priority(self._ptr, <uint8_t>priority)
+        if status != AIOPQ_OK:
+            fail(status, self.id)
+
+    def want_writable(self):
+        """Ask for ``stream_writable``; False when there is room already and no event will come."""
+        return aiopq_stream_want_writable(self._ptr)
+
+    @property
+    def room(self):
+        """Bytes that a write can take now."""
+        return aiopq_stream_room(self._ptr)
+
+    @property
+    def send_queued(self):
+        """Bytes that wait to be sent."""
+        return aiopq_stream_send_queued(self._ptr)
+
+    @property
+    def sent(self):
+        """Bytes that went into packets."""
+        return aiopq_stream_sent(self._ptr)
+
+    @property
+    def can_send(self):
+        """True while writes are possible, back-pressure apart."""
+        return aiopq_stream_send_state(self._ptr) == AIOPQ_OK
+
+
+cdef Stream wrap_stream(Connection connection, aiopq_stream_t *ptr):
+    cdef Stream stream = Stream.__new__(Stream)
+    stream._ptr = ptr
+    stream.connection = connection
+    stream.id = aiopq_stream_id(ptr)
+    aiopq_stream_set_owner(ptr, <void *>stream)
+    connection.streams[stream.id] = stream
+    return stream

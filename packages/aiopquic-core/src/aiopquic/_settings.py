@@ -1,0 +1,45 @@
+"""Every setting of an engine, as the bridge hands it to C. Made by ``aiopquic.quic._settings``, which checks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["EngineSettings"]
+
+
+@dataclass(slots=True, kw_only=True)
+class EngineSettings:
+    """One engine's settings: times in the units of their names, sizes in bytes."""
+
+    is_client: bool
+    bind_addresses: tuple[str, ...] = ()
+    "IP literals to bind, at most one per family; empty binds the wildcard addresses of both."
+    local_port: int = 0
+    socket_buffer_bytes: int = 0
+    use_pipe_waker: bool = False
+    alpn: tuple[str, ...] = ()
+    certificate_chain: bytes = b""
+    "PEM."
+    private_key: bytes = b""
+    "PEM."
+    private_key_password: bytes | None = None
+    trusted_roots: tuple[bytes, ...] = ()
+    "DER."
+    verify_peer: bool = True
+    keylog_file: str | None = None
+    qlog_dir: str | None = None
+    congestion_control: str | None = None
+    cipher_suite: int = 0
+    max_connections: int = 256
+    idle_timeout_ms: int = 30_000
+    handshake_timeout_us: int = 0
+    keep_alive_us: int = 0
+    max_data: int = 1 << 24
+    max_stream_data: int = 1 << 24
+    initial_stream_window: int = 1 << 16
+    max_streams_bidi: int = 512
+    max_streams_uni: int = 512
+    max_datagram_frame_size: int = 0
+    send_budget_stream: int = 1 << 22
+    send_budget_conn: int = 1 << 22
+    command_capacity: int = 0

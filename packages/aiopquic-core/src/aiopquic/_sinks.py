@@ -1,0 +1,84 @@
+"""Who receives what the engine tells: the contract between the bridge and the code above it.
+
+Every method is called on the loop thread, from inside ``Engine.drain()``. An exception that one raises is
+handed to ``EngineSink.handler_failed`` and costs nobody else an event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from aiopquic._binding._connection import Connection
+    from aiopquic._binding._stream import Stream
+    from aiopquic.exceptions import CloseReason
+
+__all__ = ["ConnectionSink", "EngineSink", "HandshakeInfo"]
+
+
+@dataclass(slots=True)
+class HandshakeInfo:
+    """What the handshake settled."""
+
+    alpn: str | None
+    server_name: str | None
+    version: int
+    is_resumed: bool
+    peer_address: tuple[str, int] | None
+    local_address: tuple[str, int] | None
+    connection_ids: dict[str, bytes] = field(default_factory=dict)
+    "``local``, ``remote`` and ``initial`` connection ids."
+    local_parameters: dict[str, int | bool] = field(default_factory=dict)
+    remote_parameters: dict[str, int | bool] = field(default_factory=dict)
+    "Transport parameters, by the names of RFC 9000 section 18.2."
+
+
+class ConnectionSink(Protocol):
+    """Receives the events of one connection."""
+
+    def connection_created(self) -> None:
+        """The client's first packet is on its way."""
+
+    def connection_ready(self, info: HandshakeInfo) -> None:
+        """The handshake is complete."""
+
+    def connection_closed(self, reason: CloseReason) -> None:
+        """The end; no event follows. Streams may still hold bytes that nobody took."""
+
+    def connection_stats(self, request: int, stats: dict[str, int]) -> None:
+        """The answer to ``Connection.request_stats``."""
+
+    def connection_writable(self) -> None:
+        """The connection's send budget has room again, after ``Connection.want_writable``."""
+
+    def stream_readable(self, stream: Stream) -> None:
+        """Bytes or the end of the stream wait; told once until ``Stream.take`` was called."""
+
+    def stream_reset(self, stream: Stream, error_code: int) -> None:
+        """The peer gave up its side of the stream (RFC 9000 section 19.4)."""
+
+    def stream_stopped(self, stream: Stream, error_code: int) -> None:
+        """The peer wants no more of the stream (RFC 9000 section 19.5)."""
+
+    def stream_writable(self, stream: Stream) -> None:
+        """The stream's send budget has room again, after ``Stream.want_writable``."""
+
+    def stream_released(self, stream: Stream) -> None:
+        """Both directions are over and acknowledged; no event of this stream follows."""
+
+
+class EngineSink(Protocol):
+    """Receives the events of one engine."""
+
+    def engine_ready(self, port: int) -> None:
+        """The sockets are open; ``port`` is the local UDP port."""
+
+    def engine_stopped(self, error: int) -> None:
+        """The driver has ended; ``error`` is an errno, 0 when it was asked to."""
+
+    def connection_accepted(self, connection: Connection) -> None:
+        """A peer connected; set ``connection.sink`` here."""
+
+    def handler_failed(self, error: Exception, connection: Connection | None) -> None:
+        """Code above the bridge raised; the drain goes on."""

@@ -1,0 +1,186 @@
+"""The class that programs derive from to receive a connection's events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from aiopquic.asyncio.streams import StreamAdapter
+from aiopquic.quic.connection import QuicConnection
+from aiopquic.quic.events import (
+    ConnectionTerminated,
+    HandshakeCompleted,
+    QuicEvent,
+    StopSendingReceived,
+    StreamDataReceived,
+    StreamReset,
+)
+
+__all__ = ["QuicConnectionProtocol", "StreamHandler"]
+
+StreamHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
+
+#: What leaving a context manager waits for at most, in seconds: the end of a connection is an instant away.
+CLOSE_TIMEOUT = 2.0
+
+
+class QuicConnectionProtocol:
+    """One connection on an asyncio loop. Override :meth:`quic_event_received` to see its events.
+
+    With a ``stream_handler``, streams that the peer opens come as asyncio readers and writers instead: it is called
+    with ``(reader, writer)`` and may be a coroutine function.
+    """
+
+    def __init__(self, quic: QuicConnection, stream_handler: StreamHandler | None = None) -> None:
+        self._quic = quic
+        self._stream_handler = stream_handler
+        self._loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self._closed = asyncio.Event()
+        self._connected_waiter: asyncio.Future[None] | None = None
+        self._adapters: dict[int, StreamAdapter] = {}
+        self._handler_tasks: set[asyncio.Task[Any]] = set()
+
+    # ---- overridable ----
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        """Called with each event, on the loop. An exception is logged and costs no other event.
+
+        Backpressure: the bytes of a ``StreamDataReceived`` count as consumed when this returns, and the peer may send
+        more; to hold it at its window, call ``self._quic.pause_reading(stream_id)``.
+        """
+
+    # ---- for programs ----
+
+    def connect(self, addr: tuple[str, int]) -> None:
+        """Start a client's handshake with an IP literal and a port."""
+        self._quic.connect(addr)
+        self._start(self._loop)
+
+    async def wait_connected(self) -> None:
+        """Wait for the end of the handshake.
+
+        Raises:
+            QuicConnectionError: it failed; the subclass and ``close_reason`` say why.
+
+        Cancellation: safe.
+        """
+        if self._quic.close_reason is not None:
+            raise self._quic.close_reason.exception()
+        if self._quic.is_connected:
+            return
+        if self._connected_waiter is None:
+            self._connected_waiter = self._loop.create_future()
+        await asyncio.shield(self._connected_waiter)
+
+    async def wait_closed(self) -> None:
+        """Wait for the end of the connection. Cancellation: safe."""
+        await self._closed.wait()
+
+    def close(self, error_code: int = 0, reason_phrase: str = "") -> None:
+        """Close with an application code and a reason; :meth:`wait_closed` tells when it is done."""
+        self._quic.close(error_code=error_code, reason_phrase=reason_phrase)
+
+    async def aclose(self, error_code: int = 0, *, reason_phrase: str = "", timeout: float = CLOSE_TIMEOUT) -> None:
+        """Close, and wait until it is done, ``timeout`` seconds at most."""
+        QuicConnectionProtocol.close(self, error_code, reason_phrase)
+        if not self._closed.is_set():
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._closed.wait()
+            except TimeoutError:
+                pass
+
+    def transmit(self) -> None:
+        """Nothing to do: the network thread sends what was queued by itself. Kept for programs that call it."""
+
+    async def create_stream(
+        self, is_unidirectional: bool = False
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a stream and return an asyncio reader and writer for it.
+
+        Backpressure: ``await writer.drain()`` waits until the send budget has room; a reader that nobody reads holds
+        the peer at its window. The reader of a unidirectional stream is at its end from the start.
+        """
+        stream_id = self._quic.get_next_available_stream_id(is_unidirectional)
+        adapter = self._new_adapter(stream_id)
+        if is_unidirectional:
+            adapter.reader.feed_eof()
+        return adapter.reader, adapter.writer
+
+    async def __aenter__(self) -> QuicConnectionProtocol:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await QuicConnectionProtocol.aclose(self)
+
+    # ---- private ----
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Receive events on ``loop``; a client's engine is drained there from now on."""
+        self._loop = loop
+        self._quic._attach(loop, self._route)
+
+    async def _stop(self) -> None:
+        """End what a client started with :meth:`connect`."""
+        await self._quic._aclose_engine()
+
+    def _route(self, event: QuicEvent) -> None:
+        if isinstance(event, HandshakeCompleted):
+            self._resolve_connected(None)
+        elif isinstance(event, ConnectionTerminated):
+            self._connection_terminated(event)
+        elif isinstance(event, StreamDataReceived | StreamReset | StopSendingReceived) and self._to_adapter(event):
+            return
+        self.quic_event_received(event)
+
+    def _resolve_connected(self, error: BaseException | None) -> None:
+        waiter = self._connected_waiter
+        if waiter is not None and not waiter.done():
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
+                waiter.exception()  # retrieved: somebody who gave up waiting must not cause a warning
+
+    def _connection_terminated(self, event: ConnectionTerminated) -> None:
+        assert event.close_reason is not None
+        self._resolve_connected(event.close_reason.exception())
+        for adapter in list(self._adapters.values()):
+            adapter.connection_lost(event.close_reason.exception())
+        self._adapters.clear()
+        self._closed.set()
+
+    def _to_adapter(self, event: StreamDataReceived | StreamReset | StopSendingReceived) -> bool:
+        """True when a reader and writer took the event."""
+        adapter = self._adapters.get(event.stream_id)
+        if adapter is None:
+            if self._stream_handler is None or self._quic._streams.is_own(event.stream_id):
+                return False
+            adapter = self._new_adapter(event.stream_id)
+            self._run_stream_handler(adapter)
+        adapter.event_received(event)
+        return True
+
+    def _new_adapter(self, stream_id: int) -> StreamAdapter:
+        adapter = StreamAdapter(self._quic, stream_id, self._loop, lambda: self._adapters.pop(stream_id, None))
+        self._adapters[stream_id] = adapter
+        return adapter
+
+    def _run_stream_handler(self, adapter: StreamAdapter) -> None:
+        assert self._stream_handler is not None
+        result = self._stream_handler(adapter.reader, adapter.writer)
+        if asyncio.iscoroutine(result):
+            task = self._loop.create_task(result)
+            self._handler_tasks.add(task)
+            task.add_done_callback(self._handler_done)
+
+    def _handler_done(self, task: asyncio.Task[Any]) -> None:
+        self._handler_tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._loop.call_exception_handler(
+                {"message": "aiopquic: a stream handler raised", "exception": task.exception(), "task": task}
+            )

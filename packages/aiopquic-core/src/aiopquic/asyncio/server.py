@@ -1,0 +1,191 @@
+"""Serving."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from aiopquic.asyncio.protocol import QuicConnectionProtocol, StreamHandler
+from aiopquic.exceptions import ConfigurationError
+from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.connection import QuicConnection
+from aiopquic.quic.engine import QuicEngine
+
+if TYPE_CHECKING:
+    from aiopquic._binding._connection import Connection
+
+__all__ = ["QuicServer", "serve"]
+
+ProtocolFactory = Callable[..., QuicConnectionProtocol]
+
+
+class QuicServer:
+    """A server that accepts connections. Made by :func:`serve`; an async context manager that closes it."""
+
+    def __init__(
+        self,
+        *,
+        configuration: QuicConfiguration,
+        create_protocol: ProtocolFactory,
+        stream_handler: StreamHandler | None,
+        bind_addresses: tuple[str, ...],
+        port: int,
+    ) -> None:
+        self._configuration = configuration
+        self._create_protocol = create_protocol
+        self._stream_handler = stream_handler
+        self._protocols: dict[int, QuicConnectionProtocol] = {}
+        self._hosts = bind_addresses
+        self._closed = asyncio.Event()
+        self._closing: asyncio.Task[None] | None = None
+        self._engine = QuicEngine(
+            configuration=configuration, on_accept=self._accept, bind_addresses=bind_addresses, port=port
+        )
+
+    async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._engine.attach(loop)
+        self._engine.start()
+        try:
+            await self._engine.wait_ready()
+        except BaseException:
+            await self._engine.aclose()
+            raise
+
+    @property
+    def port(self) -> int:
+        """The UDP port, also when 0 was asked for."""
+        assert self._engine.port is not None
+        return self._engine.port
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The addresses that are bound."""
+        return [(host, self.port) for host in self._hosts]
+
+    @property
+    def protocols(self) -> list[QuicConnectionProtocol]:
+        """The protocols of the open connections."""
+        return list(self._protocols.values())
+
+    def _accept(self, connection: Connection) -> None:
+        handle = connection.handle
+        quic = QuicConnection(configuration=self._configuration, engine=self._engine, connection=connection)
+        try:
+            protocol = self._create_protocol(quic, stream_handler=self._stream_handler)
+            protocol._start(self._loop)
+        except Exception:
+            connection.close(0x1, b"the server could not make a handler for this connection")
+            raise
+        self._protocols[handle] = protocol
+        quic._on_closed = lambda: self._protocols.pop(handle, None)
+
+    def close(self) -> None:
+        """Close every connection and the sockets; :meth:`wait_closed` tells when it is done."""
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close())
+
+    async def _close(self) -> None:
+        await self._engine.aclose()
+        self._closed.set()
+
+    async def wait_closed(self) -> None:
+        """Wait until :meth:`close` is done: every peer was told and the port is free. Cancellation: safe."""
+        await self._closed.wait()
+
+    async def aclose(self) -> None:
+        """Close, and wait until it is done."""
+        self.close()
+        await self.wait_closed()
+
+    async def serve_forever(self) -> None:
+        """Wait until the server is closed. Cancellation: closes it."""
+        try:
+            await self._closed.wait()
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+
+    async def __aenter__(self) -> QuicServer:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+async def serve(
+    host: str | None,
+    port: int,
+    *,
+    configuration: QuicConfiguration,
+    create_protocol: ProtocolFactory | None = QuicConnectionProtocol,
+    stream_handler: StreamHandler | None = None,
+) -> QuicServer:
+    """Serve QUIC on a UDP port; returns once the sockets are bound.
+
+    Args:
+        host: an address of this host, or a name for some; None, ``""`` and ``"::"`` bind the wildcard addresses of
+            both families (IPv4 alone on a host without IPv6), ``"0.0.0.0"`` those of IPv4.
+        port: 0 lets the system choose; ``server.port`` tells.
+        configuration: needs ``is_client=False``, ``alpn_protocols``, a certificate and its key.
+        create_protocol: called with ``(quic, stream_handler=...)`` for each connection whose handshake is complete.
+        stream_handler: called with the reader and writer of each stream that a peer opens.
+
+    Raises:
+        ConfigurationError: a setting is wrong; CertificateFileError for certificates and keys.
+        BindError: (an OSError) the address is in use, not of this host, or not allowed.
+        socket.gaierror: ``host`` can't be resolved.
+    """
+    if configuration.is_client:
+        raise ConfigurationError("serve() needs a configuration with is_client=False")
+    loop = asyncio.get_running_loop()
+    server = QuicServer(
+        configuration=configuration,
+        create_protocol=create_protocol if create_protocol is not None else QuicConnectionProtocol,
+        stream_handler=stream_handler,
+        bind_addresses=await _bind_addresses(loop, host, configuration.ip_family),
+        port=port,
+    )
+    await server._start(loop)
+    return server
+
+
+async def _bind_addresses(
+    loop: asyncio.AbstractEventLoop, host: str | None, family: int | None
+) -> tuple[str, ...]:
+    """IP literals to bind, at most one per family."""
+    if host in (None, "", "::"):
+        both = ("0.0.0.0", "::") if _has_ipv6() else ("0.0.0.0",)
+        if family == socket.AF_INET:
+            return ("0.0.0.0",)
+        return ("::",) if family == socket.AF_INET6 else both
+    assert host is not None
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+        return (host,)
+    except ValueError:
+        pass
+    found = await loop.getaddrinfo(host, 0, family=family or socket.AF_UNSPEC, type=socket.SOCK_DGRAM)
+    by_family: dict[int, str] = {}
+    for entry in found:
+        by_family.setdefault(entry[0], str(entry[4][0]))
+    return tuple(by_family.values())
+
+
+def _has_ipv6() -> bool:
+    """True when this host lets a socket bind the IPv6 wildcard address."""
+    if not socket.has_ipv6:
+        return False
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind(("::", 0))
+        return True
+    except OSError:
+        return False

@@ -1,0 +1,262 @@
+# The C interface of libaiopquic for Cython: extern declarations only, so that another wheel can cimport it
+# without depending on the layout of a Python class here. aiopquic.capi tells where headers and library are.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "<stdbool.h>" nogil:
+    ctypedef bint c_bool "bool"
+
+
+cdef extern from "aiopquic/abi.h" nogil:
+    int AIOPQ_ABI_VERSION
+    int aiopq_abi_version()
+    const char *aiopq_build_id()
+    const char *aiopq_picoquic_version()
+    const char *aiopq_openssl_version()
+
+
+cdef extern from "aiopquic/status.h" nogil:
+    ctypedef enum aiopq_status_t:
+        AIOPQ_OK
+        AIOPQ_WOULD_BLOCK
+        AIOPQ_TOO_LARGE
+        AIOPQ_CLOSED
+        AIOPQ_STREAM_FINISHED
+        AIOPQ_STREAM_STOPPED
+        AIOPQ_WRONG_DIRECTION
+        AIOPQ_NO_MEMORY
+        AIOPQ_INVALID
+        AIOPQ_STARTED
+        AIOPQ_BAD_CERTIFICATE
+        AIOPQ_BAD_KEY
+        AIOPQ_KEY_MISMATCH
+        AIOPQ_BAD_TRUST_STORE
+        AIOPQ_UNKNOWN_ALGORITHM
+        AIOPQ_FAILED
+    const char *aiopq_status_name(aiopq_status_t status)
+
+
+cdef extern from "<sys/socket.h>" nogil:
+    cdef struct sockaddr_storage:
+        unsigned short ss_family
+
+
+cdef extern from "aiopquic/event.h" nogil:
+    ctypedef struct aiopq_conn_t:
+        pass
+    ctypedef struct aiopq_stream_t:
+        pass
+    ctypedef enum aiopq_event_type_t:
+        AIOPQ_EVENT_NONE
+        AIOPQ_EVENT_ENGINE_READY
+        AIOPQ_EVENT_ENGINE_STOPPED
+        AIOPQ_EVENT_CONN_CREATED
+        AIOPQ_EVENT_CONN_READY
+        AIOPQ_EVENT_CONN_CLOSED
+        AIOPQ_EVENT_CONN_STATS
+        AIOPQ_EVENT_CONN_WRITABLE
+        AIOPQ_EVENT_STREAM_READABLE
+        AIOPQ_EVENT_STREAM_RESET
+        AIOPQ_EVENT_STREAM_STOPPED
+        AIOPQ_EVENT_STREAM_WRITABLE
+        AIOPQ_EVENT_STREAM_RELEASED
+    ctypedef enum aiopq_close_kind_t:
+        AIOPQ_CLOSE_APPLICATION
+        AIOPQ_CLOSE_TRANSPORT
+        AIOPQ_CLOSE_IDLE_TIMEOUT
+        AIOPQ_CLOSE_HANDSHAKE_TIMEOUT
+        AIOPQ_CLOSE_STATELESS_RESET
+        AIOPQ_CLOSE_VERSION_NEGOTIATION
+        AIOPQ_CLOSE_LOCAL_FAILURE
+    const char *aiopq_verify_error_text(int32_t verify_error)
+    uint64_t AIOPQ_NO_FRAME
+    int AIOPQ_REASON_MAX
+    ctypedef struct aiopq_close_info_t:
+        aiopq_close_kind_t kind
+        bint is_remote
+        uint64_t error_code
+        uint64_t frame_type
+        int32_t verify_error
+        uint16_t reason_length
+        char *reason
+    ctypedef struct aiopq_transport_parameters_t:
+        uint64_t initial_max_data
+        uint64_t initial_max_stream_data_bidi_local
+        uint64_t initial_max_stream_data_bidi_remote
+        uint64_t initial_max_stream_data_uni
+        uint64_t initial_max_streams_bidi
+        uint64_t initial_max_streams_uni
+        uint64_t max_idle_timeout_ms
+        uint64_t max_udp_payload_size
+        uint64_t max_ack_delay_us
+        uint64_t ack_delay_exponent
+        uint64_t active_connection_id_limit
+        uint64_t max_datagram_frame_size
+        uint64_t min_ack_delay_us
+        bint disable_active_migration
+        bint grease_quic_bit
+    ctypedef struct aiopq_conn_info_t:
+        uint32_t version
+        bint is_resumed
+        uint8_t alpn_length
+        uint8_t server_name_length
+        char *alpn
+        char *server_name
+        sockaddr_storage peer_address
+        sockaddr_storage local_address
+        uint8_t local_id_length
+        uint8_t remote_id_length
+        uint8_t initial_id_length
+        uint8_t *local_id
+        uint8_t *remote_id
+        uint8_t *initial_id
+        aiopq_transport_parameters_t local_parameters
+        aiopq_transport_parameters_t remote_parameters
+    ctypedef struct aiopq_conn_stats_t:
+        uint64_t request
+        uint64_t receive_rate_estimate
+        uint64_t pacing_rate
+        uint64_t cwin
+        uint64_t bytes_in_transit
+        uint64_t rtt
+        uint64_t rtt_sample
+        uint64_t rtt_variant
+        uint64_t rtt_min
+        uint64_t rtt_max
+        uint64_t packets_sent
+        uint64_t packets_lost
+        uint64_t timer_losses
+        uint64_t spurious_losses
+        uint64_t max_spurious_rtt
+        uint64_t max_reorder_delay
+        uint64_t max_reorder_gap
+        uint64_t bytes_sent
+        uint64_t bytes_received
+        uint64_t stream_bytes_sent
+        uint64_t stream_bytes_received
+    ctypedef struct aiopq_event_t:
+        aiopq_event_type_t type
+        aiopq_conn_t *conn
+        aiopq_stream_t *stream
+        uint64_t value
+        void *detail
+
+
+cdef extern from "aiopquic/config.h" nogil:
+    ctypedef struct aiopq_bytes_t:
+        const uint8_t *data
+        size_t length
+    int AIOPQ_ALPN_COUNT_MAX
+    int AIOPQ_BIND_ADDRESS_MAX
+    ctypedef struct aiopq_config_t:
+        bint is_client
+        sockaddr_storage *bind_addresses
+        uint16_t local_port
+        uint32_t socket_buffer_bytes
+        bint use_pipe_waker
+        const char **alpn
+        aiopq_bytes_t certificate_chain
+        aiopq_bytes_t private_key
+        const char *private_key_password
+        const aiopq_bytes_t *trusted_roots
+        size_t trusted_root_count
+        bint verify_peer
+        const char *keylog_file
+        const char *qlog_dir
+        const char *congestion_control
+        uint32_t cipher_suite
+        uint32_t max_connections
+        uint64_t idle_timeout_ms
+        uint64_t handshake_timeout_us
+        uint64_t keep_alive_us
+        uint64_t max_data
+        uint64_t max_stream_data
+        uint64_t initial_stream_window
+        uint64_t max_streams_bidi
+        uint64_t max_streams_uni
+        uint32_t max_datagram_frame_size
+        uint64_t send_budget_stream
+        uint64_t send_budget_conn
+        size_t command_capacity
+
+
+cdef extern from "aiopquic/chunk.h" nogil:
+    ctypedef struct aiopq_chunk_t:
+        aiopq_chunk_t *next
+        uint32_t filled
+        uint8_t *data
+    void aiopq_chunk_free(aiopq_chunk_t *chunk)
+    void aiopq_chunk_free_list(aiopq_chunk_t *first)
+
+
+cdef extern from "aiopquic/engine.h" nogil:
+    ctypedef struct aiopq_engine_t:
+        pass
+    aiopq_status_t aiopq_engine_new(const aiopq_config_t *config, aiopq_engine_t **engine)
+    void aiopq_engine_free(aiopq_engine_t *engine)
+    aiopq_status_t aiopq_engine_start(aiopq_engine_t *engine)
+    void aiopq_engine_stop(aiopq_engine_t *engine)
+    void aiopq_engine_join(aiopq_engine_t *engine)
+    int aiopq_engine_wakeup_fd(const aiopq_engine_t *engine)
+    void aiopq_engine_begin_drain(aiopq_engine_t *engine)
+    bint aiopq_engine_next_event(aiopq_engine_t *engine, aiopq_event_t *event)
+    void aiopq_engine_rearm(aiopq_engine_t *engine)
+    void aiopq_event_release(aiopq_event_t *event)
+    void aiopq_engine_kick(aiopq_engine_t *engine)
+    uint64_t aiopq_engine_events_waiting(const aiopq_engine_t *engine)
+    uint64_t aiopq_engine_commands_waiting(const aiopq_engine_t *engine)
+    ctypedef struct aiopq_engine_counters_t:
+        uint64_t loop_wakes
+        uint64_t loop_wakes_saved
+        uint64_t net_wakes
+        uint64_t net_wakes_saved
+        uint64_t events_pushed
+        uint64_t commands_pushed
+        uint64_t commands_stale
+        uint64_t turns
+    void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counters_t *counters)
+    ctypedef struct aiopq_live_counts_t:
+        int64_t engines
+        int64_t connections
+        int64_t streams
+        int64_t chunks
+        int64_t events
+    void aiopq_get_live_counts(aiopq_live_counts_t *counts)
+    aiopq_status_t aiopq_check_congestion_control(const char *name)
+    ctypedef struct aiopq_connect_args_t:
+        sockaddr_storage address
+        const char *server_name
+        const char **alpn
+        uint32_t version
+    aiopq_status_t aiopq_conn_open(aiopq_engine_t *engine, const aiopq_connect_args_t *args, aiopq_conn_t **conn)
+    uint64_t aiopq_conn_handle(const aiopq_conn_t *conn)
+    bint aiopq_conn_is_client(const aiopq_conn_t *conn)
+    aiopq_status_t aiopq_conn_close(aiopq_conn_t *conn, uint64_t error_code, const char *reason, size_t reason_length)
+    aiopq_status_t aiopq_conn_request_stats(aiopq_conn_t *conn, uint64_t request)
+    uint64_t aiopq_conn_send_queued(const aiopq_conn_t *conn)
+    bint aiopq_conn_want_writable(aiopq_conn_t *conn)
+    void aiopq_conn_ref(aiopq_conn_t *conn)
+    void aiopq_conn_unref(aiopq_conn_t *conn)
+    void *aiopq_conn_owner(const aiopq_conn_t *conn)
+    void aiopq_conn_set_owner(aiopq_conn_t *conn, void *owner)
+
+
+cdef extern from "aiopquic/stream.h" nogil:
+    aiopq_status_t aiopq_stream_new(aiopq_conn_t *conn, uint64_t stream_id, aiopq_stream_t **stream)
+    uint64_t aiopq_stream_id(const aiopq_stream_t *stream)
+    uint64_t aiopq_stream_handle(const aiopq_stream_t *stream)
+    aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, size_t length, bint fin)
+    uint64_t aiopq_stream_room(const aiopq_stream_t *stream)
+    bint aiopq_stream_want_writable(aiopq_stream_t *stream)
+    uint64_t aiopq_stream_send_queued(const aiopq_stream_t *stream)
+    uint64_t aiopq_stream_sent(const aiopq_stream_t *stream)
+    aiopq_status_t aiopq_stream_send_state(const aiopq_stream_t *stream)
+    aiopq_status_t aiopq_stream_reset(aiopq_stream_t *stream, uint64_t error_code)
+    aiopq_status_t aiopq_stream_stop(aiopq_stream_t *stream, uint64_t error_code)
+    aiopq_status_t aiopq_stream_set_priority(aiopq_stream_t *stream, uint8_t priority)
+    aiopq_chunk_t *aiopq_stream_take(aiopq_stream_t *stream, c_bool *fin)
+    void aiopq_stream_consume(aiopq_stream_t *stream, uint64_t length)
+    void aiopq_stream_ref(aiopq_stream_t *stream)
+    void aiopq_stream_unref(aiopq_stream_t *stream)
+    void *aiopq_stream_owner(const aiopq_stream_t *stream)
+    void aiopq_stream_set_owner(aiopq_stream_t *stream, void *owner)

@@ -1,0 +1,251 @@
+"""Every exception that aiopquic raises on purpose.
+
+::
+
+    AiopquicError
+        ConfigurationError (ValueError)         a setting is wrong; raised before any packet is sent
+            CertificateFileError (OSError)      a certificate, key or trust store can't be used; .filename
+        BindError (OSError)                     the local address can't be bound; .errno
+        QuicConnectionError (ConnectionError)   the connection is unusable; .close_reason says who and why
+            ConnectionClosedError               closed by the application, ours or the peer's
+            TransportError                      closed by a QUIC stack for an error
+                HandshakeError                  the handshake failed
+                    CertificateVerifyError      the peer's certificate was refused
+                    AlpnError                   no application protocol in common
+            IdleTimeoutError (TimeoutError)     nothing was heard for the idle timeout
+            HandshakeTimeoutError (TimeoutError) nobody answered, or not in time
+            StatelessResetError                 the peer lost its state
+            VersionNegotiationError             no QUIC version in common
+        StreamError                             one stream is unusable; the connection lives on
+            StreamResetError                    the peer reset it: reading ends; .error_code
+            StreamStoppedError                  the peer sent STOP_SENDING: writing ends; .error_code
+            StreamClosedError (ValueError)      used after its end, against its direction, or never opened
+        WouldBlockError (BufferError)           nothing was taken; wait and retry with the same data
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = [
+    "AiopquicError",
+    "AlpnError",
+    "BindError",
+    "CertificateFileError",
+    "CertificateVerifyError",
+    "CloseKind",
+    "CloseReason",
+    "ConfigurationError",
+    "ConnectionClosedError",
+    "HandshakeError",
+    "HandshakeTimeoutError",
+    "IdleTimeoutError",
+    "QuicConnectionError",
+    "StatelessResetError",
+    "StreamClosedError",
+    "StreamError",
+    "StreamResetError",
+    "StreamStoppedError",
+    "TransportError",
+    "VersionNegotiationError",
+    "WouldBlockError",
+]
+
+
+class CloseKind(Enum):
+    """How a connection ended (RFC 9000 section 10)."""
+
+    APPLICATION = "application close"
+    TRANSPORT = "transport error"
+    IDLE_TIMEOUT = "idle timeout"
+    HANDSHAKE_TIMEOUT = "handshake timeout"
+    STATELESS_RESET = "stateless reset"
+    VERSION_NEGOTIATION = "no common QUIC version"
+    LOCAL_FAILURE = "local failure"
+
+
+#: TLS alerts (RFC 8446 section 6) that end a QUIC handshake as 0x100 + alert (RFC 9001 section 4.8).
+TLS_ALERTS = {
+    40: "handshake_failure",
+    42: "bad_certificate",
+    43: "unsupported_certificate",
+    44: "certificate_revoked",
+    45: "certificate_expired",
+    46: "certificate_unknown",
+    47: "illegal_parameter",
+    48: "unknown_ca",
+    50: "decode_error",
+    51: "decrypt_error",
+    70: "protocol_version",
+    80: "internal_error",
+    109: "missing_extension",
+    112: "unrecognized_name",
+    116: "certificate_required",
+    120: "no_application_protocol",
+}
+
+_CRYPTO_ERROR = 0x100
+_ALERT_NO_APPLICATION_PROTOCOL = 120
+_CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48, 116})
+
+
+@dataclass(frozen=True, slots=True)
+class CloseReason:
+    """Who ended a connection, how, and why."""
+
+    kind: CloseKind
+    is_remote: bool = False
+    "True when the peer said so."
+    error_code: int = 0
+    "The application's code, or the transport error code of RFC 9000 section 20.1."
+    frame_type: int | None = None
+    "The frame that caused a transport error, where it is known."
+    reason: str = ""
+    "The reason phrase, as text."
+    verify_error: str = ""
+    "Why our own verifier refused the peer's certificate, in OpenSSL's words."
+
+    @property
+    def tls_alert(self) -> int | None:
+        """The TLS alert that ended the handshake, if that is what happened."""
+        if self.kind is CloseKind.TRANSPORT and _CRYPTO_ERROR <= self.error_code < _CRYPTO_ERROR + 0x100:
+            return self.error_code - _CRYPTO_ERROR
+        return None
+
+    def __str__(self) -> str:
+        who = "the peer" if self.is_remote else "this side"
+        alert = self.tls_alert
+        if self.verify_error:
+            text = f"the peer's certificate was refused: {self.verify_error}"
+        elif alert is not None:
+            text = f"{who} sent the TLS alert {TLS_ALERTS.get(alert, alert)} ({alert})"
+        elif self.kind is CloseKind.APPLICATION:
+            text = f"closed by {who} with application code {self.error_code:#x}"
+        elif self.kind is CloseKind.TRANSPORT:
+            text = f"closed by {who} with transport error {self.error_code:#x}"
+            if self.frame_type is not None:
+                text += f", frame type {self.frame_type:#x}"
+        elif self.kind is CloseKind.HANDSHAKE_TIMEOUT:
+            text = "nobody answered in time: check the address, the port and that a QUIC server runs there"
+        elif self.kind is CloseKind.LOCAL_FAILURE:
+            text = f"the connection failed on this side (error {self.error_code:#x})"
+        else:
+            text = self.kind.value
+        return f"{text}: {self.reason}" if self.reason else text
+
+    def exception(self) -> QuicConnectionError:
+        """The exception that this end means to somebody who still wanted the connection."""
+        alert = self.tls_alert
+        if self.verify_error or (alert in _CERTIFICATE_ALERTS):
+            return CertificateVerifyError(self)
+        if alert == _ALERT_NO_APPLICATION_PROTOCOL:
+            return AlpnError(self)
+        if alert is not None:
+            return HandshakeError(self)
+        return _EXCEPTIONS[self.kind](self)
+
+
+class AiopquicError(Exception):
+    """The root of every exception here."""
+
+
+class ConfigurationError(AiopquicError, ValueError):
+    """A setting is wrong. Raised before any packet is sent."""
+
+
+class CertificateFileError(ConfigurationError, OSError):
+    """A certificate, a private key or a trust store can't be used; ``filename`` says which."""
+
+    def __init__(self, message: str, filename: str | None = None) -> None:
+        super().__init__(message)
+        self.filename = filename
+
+
+class BindError(AiopquicError, OSError):
+    """The local address can't be bound; ``errno`` says why."""
+
+
+class QuicConnectionError(AiopquicError, ConnectionError):
+    """The connection is unusable; ``close_reason`` says who ended it and why."""
+
+    def __init__(self, close_reason: CloseReason) -> None:
+        super().__init__(str(close_reason))
+        self.close_reason = close_reason
+
+    @property
+    def error_code(self) -> int:
+        """The code of the CONNECTION_CLOSE."""
+        return self.close_reason.error_code
+
+
+class ConnectionClosedError(QuicConnectionError):
+    """An application closed the connection, ours or the peer's."""
+
+
+class TransportError(QuicConnectionError):
+    """A QUIC stack closed the connection for an error (RFC 9000 section 20.1)."""
+
+
+class HandshakeError(TransportError):
+    """The TLS handshake failed."""
+
+
+class CertificateVerifyError(HandshakeError):
+    """The certificate of the server, or of the client, was refused."""
+
+
+class AlpnError(HandshakeError):
+    """The two sides have no application protocol in common (RFC 7301)."""
+
+
+class IdleTimeoutError(QuicConnectionError, TimeoutError):
+    """Nothing was heard for the idle timeout (RFC 9000 section 10.1)."""
+
+
+class HandshakeTimeoutError(QuicConnectionError, TimeoutError):
+    """The peer did not complete the handshake in time; most often nobody listens there."""
+
+
+class StatelessResetError(QuicConnectionError):
+    """The peer lost its state and said so (RFC 9000 section 10.3)."""
+
+
+class VersionNegotiationError(QuicConnectionError):
+    """The two sides have no QUIC version in common."""
+
+
+_EXCEPTIONS: dict[CloseKind, type[QuicConnectionError]] = {
+    CloseKind.APPLICATION: ConnectionClosedError,
+    CloseKind.TRANSPORT: TransportError,
+    CloseKind.IDLE_TIMEOUT: IdleTimeoutError,
+    CloseKind.HANDSHAKE_TIMEOUT: HandshakeTimeoutError,
+    CloseKind.STATELESS_RESET: StatelessResetError,
+    CloseKind.VERSION_NEGOTIATION: VersionNegotiationError,
+    CloseKind.LOCAL_FAILURE: QuicConnectionError,
+}
+
+
+class StreamError(AiopquicError):
+    """One stream is unusable; the connection lives on."""
+
+    def __init__(self, message: str, stream_id: int, error_code: int = 0) -> None:
+        super().__init__(message)
+        self.stream_id = stream_id
+        self.error_code = error_code
+
+
+class StreamResetError(StreamError):
+    """The peer gave up its side of the stream: reading has ended; ``error_code`` is its code."""
+
+
+class StreamStoppedError(StreamError):
+    """The peer wants no more of this stream: writing has ended; ``error_code`` is its code."""
+
+
+class StreamClosedError(StreamError, ValueError):
+    """The stream has ended, flows the other way, or was never opened: a mistake of the caller."""
+
+
+class WouldBlockError(AiopquicError, BufferError):
+    """The send budget is used up. Nothing was taken: wait for room and retry with the same data."""

@@ -1,0 +1,1 @@
+"""QUIC connections, configurations and events, without asyncio."""

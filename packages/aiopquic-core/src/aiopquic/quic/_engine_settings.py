@@ -1,0 +1,92 @@
+"""From a QuicConfiguration to the settings of an engine."""
+
+from __future__ import annotations
+
+import os
+
+from aiopquic._settings import EngineSettings
+from aiopquic.exceptions import CertificateFileError, ConfigurationError
+from aiopquic.quic._files import read_certificate, read_private_key, trusted_roots
+from aiopquic.quic.configuration import QuicConfiguration, StrPath
+
+__all__ = ["alpn_of", "engine_settings", "explain"]
+
+#: Asked of the system for each socket: enough for the bursts of a fast sender on one host.
+_SOCKET_BUFFER_BYTES = 4 << 20
+
+#: Stands for "no limit of the connection's own" in a C integer.
+_UNLIMITED = 1 << 60
+
+
+def alpn_of(configuration: QuicConfiguration) -> tuple[str, ...]:
+    """The application protocols; QUIC does not go without (RFC 9001 section 8.1)."""
+    if not configuration.alpn_protocols:
+        raise ConfigurationError('QUIC needs an application protocol: set alpn_protocols, for example ["echo"]')
+    return tuple(configuration.alpn_protocols)
+
+
+def engine_settings(
+    configuration: QuicConfiguration, *, bind_addresses: tuple[str, ...] = (), port: int = 0
+) -> EngineSettings:
+    """Check everything that can be checked before a socket is opened, and read the files."""
+    configuration.validate()
+    if not 0 <= port <= 65535:
+        raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
+    password = configuration.private_key_password
+    settings = EngineSettings(
+        is_client=configuration.is_client,
+        bind_addresses=bind_addresses,
+        local_port=port,
+        alpn=alpn_of(configuration),
+        socket_buffer_bytes=configuration.socket_buffer_size or _SOCKET_BUFFER_BYTES,
+        use_pipe_waker=os.environ.get("AIOPQUIC_WAKER") == "pipe",
+        verify_peer=configuration.verify_peer,
+        keylog_file=_path(configuration.secrets_log_file) or os.environ.get("SSLKEYLOGFILE") or None,
+        qlog_dir=_path(configuration.qlog_dir),
+        congestion_control=configuration.congestion_control_algorithm,
+        cipher_suite=configuration.cipher_suite or 0,
+        max_connections=configuration.max_connections,
+        idle_timeout_ms=round(configuration.idle_timeout * 1000),
+        handshake_timeout_us=round(configuration.handshake_timeout * 1_000_000),
+        keep_alive_us=round((configuration.keep_alive_interval or 0) * 1_000_000),
+        max_data=configuration.max_data,
+        max_stream_data=configuration.max_stream_data,
+        initial_stream_window=min(configuration.initial_stream_window, configuration.max_stream_data),
+        max_streams_bidi=configuration.max_streams_bidi,
+        max_streams_uni=configuration.max_streams_uni,
+        max_datagram_frame_size=configuration.max_datagram_frame_size or 0,
+        send_budget_stream=configuration.stream_ring_cap,
+        send_budget_conn=configuration.tx_max_queued_bytes or _UNLIMITED,
+        command_capacity=configuration.event_ring_capacity or 0,
+    )
+    _check_keylog(settings.keylog_file)
+    if configuration.is_client:
+        if configuration.verify_peer:
+            settings.trusted_roots = trusted_roots(configuration)
+    else:
+        settings.certificate_chain = read_certificate(configuration)
+        settings.private_key = read_private_key(configuration)
+        settings.private_key_password = password.encode() if isinstance(password, str) else password
+    return settings
+
+
+def _path(value: StrPath | None) -> str | None:
+    return None if value is None else os.fspath(value)
+
+
+def _check_keylog(path: str | None) -> None:
+    if path is not None:
+        try:
+            with open(path, "a", encoding="ascii"):
+                pass
+        except OSError as error:
+            raise ConfigurationError(f"the key log file {path!r} can't be written: {error.strerror}") from error
+
+
+def explain(error: CertificateFileError, configuration: QuicConfiguration) -> CertificateFileError:
+    """The same error with the names of the files that it is about."""
+    files = f"certificate {_path(configuration.certificate_file)!r}, key {_path(configuration.private_key_file)!r}"
+    hint = ""
+    if "could not be read" in str(error):
+        hint = "; is it encrypted with another password?" if configuration.private_key_password else "; is it encrypted?"
+    return CertificateFileError(f"{error} ({files}){hint}", _path(configuration.private_key_file))

@@ -1,0 +1,193 @@
+"""The settings of a client or a server."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from aiopquic._binding._engine import is_congestion_control
+from aiopquic.exceptions import ConfigurationError
+
+__all__ = ["CIPHER_SUITES", "QUIC_V1", "QUIC_V2", "QuicConfiguration"]
+
+QUIC_V1 = 0x00000001
+"RFC 9000."
+QUIC_V2 = 0x6B3343CF
+"RFC 9369."
+CIPHER_SUITES = (0x1301, 0x1302, 0x1303)
+"TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256."
+
+_MAX_VARINT = (1 << 62) - 1
+
+#: ``verify_mode`` values: asked for by name, or by the constants of ``ssl``.
+_VERIFY_MODES = (None, ssl.CERT_NONE, ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED)
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass
+class QuicConfiguration:
+    """Settings of one client connection or of one server.
+
+    Checked when an object is made and again when a connection or a server is; a setting that can't be raises
+    :class:`~aiopquic.exceptions.ConfigurationError` before any packet is sent.
+    """
+
+    alpn_protocols: Sequence[str] | None = None
+    "Application protocols: offered in this order by a client, preferred in this order by a server."
+    idle_timeout: float = 30.0
+    "Seconds without a packet before the connection ends (RFC 9000 section 10.1). The smaller of both sides' counts."
+    keep_alive_interval: float | None = None
+    "Seconds between PINGs that keep an idle connection open; None sends none."
+    socket_buffer_size: int | None = None
+    "Bytes asked of the system for each UDP socket buffer; None asks for 4 MiB."
+    is_client: bool = True
+    "False for a server."
+    max_data: int = 1 << 24
+    "Bytes that the peer may send ahead of the application, over all streams of a connection."
+    max_stream_data: int = 1 << 24
+    "Bytes that the peer may send ahead on one stream, once its reader has shown to be fast."
+    max_datagram_frame_size: int | None = 65535
+    "Largest DATAGRAM frame that is accepted (RFC 9221); None or 0 switches datagrams off."
+    server_name: str | None = None
+    "Client: the name for SNI, and that the certificate must carry; None takes the host that is connected to."
+    certificate_file: StrPath | None = None
+    "Server: a PEM file with the certificate chain, the server's own first."
+    private_key_file: StrPath | None = None
+    "Server: a PEM file with the private key."
+    private_key_password: str | bytes | None = None
+    "Decrypts the private key."
+    verify_mode: int | None = None
+    "None or ssl.CERT_REQUIRED verifies the server's certificate and name; ssl.CERT_NONE accepts anything."
+    cafile: StrPath | None = None
+    "A PEM file of trusted certificates; with no trust setting at all, those of certifi."
+    capath: StrPath | None = None
+    "A folder of PEM files with trusted certificates."
+    cadata: str | bytes | None = None
+    "Trusted certificates as PEM text or DER bytes."
+    secrets_log_file: StrPath | None = None
+    "Writes TLS secrets for Wireshark (NSS key log format). None: SSLKEYLOGFILE of the environment, if set."
+    qlog_dir: StrPath | None = None
+    "An existing folder that gets one qlog file per connection."
+    congestion_control_algorithm: str | None = "bbr1"
+    "newreno, reno, cubic, dcubic, fast, bbr, bbr1, prague or c4. None: newreno."
+    handshake_timeout: float = 10.0
+    "Seconds a handshake may take."
+    stream_ring_cap: int = 1 << 22
+    "Bytes that may wait to be sent on one stream."
+    max_streams_uni: int = 512
+    "Unidirectional streams of the peer that may be open at once."
+    max_streams_bidi: int = 512
+    "Bidirectional streams of the peer that may be open at once."
+    tx_max_queued_bytes: int | None = 1 << 22
+    "Bytes that may wait to be sent on one connection, over all streams; None or 0: no limit beyond each stream's."
+    max_connections: int = 256
+    "Server: connections that may be open at once; more are refused."
+    cipher_suite: int | None = None
+    "One of CIPHER_SUITES, to allow only that one."
+    event_ring_capacity: int | None = None
+    "Commands that may wait for the network thread; more raise BufferError. None: no limit."
+    ip_family: int | None = None
+    "socket.AF_INET or socket.AF_INET6 to use only that family."
+    initial_stream_window: int = 1 << 16
+    "Bytes that the peer may send on a fresh stream; it grows towards max_stream_data as the reader keeps up."
+
+    def __post_init__(self) -> None:
+        self.validate()
+
+    def load_cert_chain(
+        self, certfile: StrPath, keyfile: StrPath | None = None, password: str | bytes | None = None
+    ) -> None:
+        """Use this certificate chain, and the private key of ``keyfile`` or of the same file."""
+        self.certificate_file = certfile
+        self.private_key_file = keyfile if keyfile is not None else certfile
+        self.private_key_password = password
+
+    def load_verify_locations(
+        self,
+        cafile: StrPath | None = None,
+        capath: StrPath | None = None,
+        cadata: str | bytes | None = None,
+    ) -> None:
+        """Trust these certificates and no others."""
+        if cafile is None and capath is None and cadata is None:
+            raise ConfigurationError("load_verify_locations() needs cafile, capath or cadata")
+        self.cafile, self.capath, self.cadata = cafile, capath, cadata
+
+    @property
+    def verify_peer(self) -> bool:
+        """True when the server's certificate and name are verified."""
+        return self.verify_mode is None or self.verify_mode != ssl.CERT_NONE
+
+    def validate(self) -> None:
+        """Raise ConfigurationError for the first setting that can't be, saying what would be right."""
+        self._validate_alpn()
+        self._validate_numbers()
+        self._validate_choices()
+
+    def _validate_alpn(self) -> None:
+        if self.alpn_protocols is None:
+            return
+        if isinstance(self.alpn_protocols, str | bytes):
+            raise ConfigurationError(f"alpn_protocols is a list of names: use [{self.alpn_protocols!r}]")
+        if len(self.alpn_protocols) > 31:
+            raise ConfigurationError(f"at most 31 ALPN protocols, not {len(self.alpn_protocols)}")
+        for name in self.alpn_protocols:
+            if not isinstance(name, str) or not 1 <= len(name.encode()) <= 255 or "\0" in name:
+                raise ConfigurationError(f"an ALPN protocol is a text of 1 to 255 bytes without NUL, not {name!r}")
+
+    def _validate_numbers(self) -> None:
+        self._require("idle_timeout", 0, 10**6, "seconds, 0 for none")
+        self._require("handshake_timeout", 0.001, 10**6, "seconds")
+        if self.keep_alive_interval is not None:
+            self._require("keep_alive_interval", 0.001, 10**6, "seconds, or None")
+        for name in ("max_data", "max_stream_data"):
+            self._require(name, 1, _MAX_VARINT, "bytes")
+        self._require("initial_stream_window", 1, _MAX_VARINT, "bytes")
+        for name in ("max_streams_uni", "max_streams_bidi"):
+            self._require(name, 0, 1 << 60, "streams")
+        self._require("stream_ring_cap", 1, 1 << 40, "bytes")
+        self._require("max_connections", 1, 1 << 24, "connections")
+        if self.tx_max_queued_bytes is not None:
+            self._require("tx_max_queued_bytes", 0, 1 << 50, "bytes, or None")
+        if self.socket_buffer_size is not None:
+            self._require("socket_buffer_size", 1, 1 << 30, "bytes, or None")
+        if self.event_ring_capacity is not None:
+            self._require("event_ring_capacity", 1, 1 << 31, "commands, or None")
+        if self.max_datagram_frame_size is not None:
+            self._require("max_datagram_frame_size", 0, 65535, "bytes, or None")
+
+    def _require(self, name: str, low: float, high: float, unit: str) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ConfigurationError(f"{name} is {low} to {high} {unit}, not {value!r}")
+
+    def _validate_choices(self) -> None:
+        name = self.congestion_control_algorithm
+        if name is not None and not (isinstance(name, str) and is_congestion_control(name)):
+            raise ConfigurationError(
+                f"unknown congestion control algorithm {name!r}: "
+                "use newreno, reno, cubic, dcubic, fast, bbr, bbr1, prague or c4"
+            )
+        if self.cipher_suite is not None and self.cipher_suite not in CIPHER_SUITES:
+            allowed = ", ".join(f"{suite:#06x}" for suite in CIPHER_SUITES)
+            raise ConfigurationError(f"cipher_suite is one of {allowed}, or None, not {self.cipher_suite!r}")
+        if self.verify_mode not in _VERIFY_MODES:
+            raise ConfigurationError(f"verify_mode is None or a VerifyMode of ssl, not {self.verify_mode!r}")
+        if self.ip_family not in (None, socket.AF_INET, socket.AF_INET6):
+            raise ConfigurationError(f"ip_family is socket.AF_INET, socket.AF_INET6 or None, not {self.ip_family!r}")
+        if self.qlog_dir is not None and not Path(self.qlog_dir).is_dir():
+            raise ConfigurationError(f"qlog_dir {str(self.qlog_dir)!r} is not an existing folder")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _FIELD_NAMES and _FIELD_NAMES:
+            raise ConfigurationError(f"QuicConfiguration has no setting {name!r}")
+        object.__setattr__(self, name, value)
+
+
+_FIELD_NAMES: frozenset[str] = frozenset()
+_FIELD_NAMES = frozenset(setting.name for setting in fields(QuicConfiguration))

@@ -1,0 +1,515 @@
+"""A QUIC connection in the shape that aioquic made familiar: stream ids, events, plain calls."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aiopquic._sinks import HandshakeInfo
+from aiopquic.exceptions import CloseKind, CloseReason, StreamClosedError, WouldBlockError
+from aiopquic.quic._engine_settings import alpn_of
+from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.engine import QuicEngine
+from aiopquic.quic.error_codes import QuicErrorCode
+from aiopquic.quic.events import (
+    ConnectionTerminated,
+    HandshakeCompleted,
+    ProtocolNegotiated,
+    QuicEvent,
+    StopSendingReceived,
+    StreamDataReceived,
+    StreamReset,
+)
+from aiopquic.quic.streams import StreamTable, stream_is_unidirectional
+
+if TYPE_CHECKING:
+    from aiopquic._binding._connection import Connection
+    from aiopquic._binding._stream import Stream
+
+__all__ = ["QuicConnection", "QuicErrorCode", "stream_is_unidirectional"]
+
+Buffer = bytes | bytearray | memoryview
+
+
+class QuicConnection:
+    """One connection, client or server.
+
+    A client is made with its configuration and started with :meth:`connect`; a server's are made by
+    :func:`aiopquic.asyncio.serve`. Events come through ``handler`` when one is set, else from
+    :meth:`next_event`. All methods belong to the thread of the loop that drains the engine.
+    """
+
+    def __init__(
+        self,
+        *,
+        configuration: QuicConfiguration,
+        engine: QuicEngine | None = None,
+        connection: Connection | None = None,
+    ) -> None:
+        self._configuration = configuration
+        self._engine = engine
+        self._owns_engine = engine is None
+        self._connection = connection
+        self._is_client = connection is None or connection.is_client
+        self._streams = StreamTable(self._is_client)
+        self._events: deque[tuple[QuicEvent, Stream | None]] = deque()
+        self._handler: Callable[[QuicEvent], None] | None = None
+        self._info: HandshakeInfo | None = None
+        self._close_reason: CloseReason | None = None
+        self._stats: dict[str, int] = {}
+        self._stats_request = 0
+        self._stats_waiters: dict[int, asyncio.Future[dict[str, int]]] = {}
+        self._paused: set[int] = set()
+        self._unread: dict[int, Stream] = {}
+        self._stream_writers: dict[int, list[asyncio.Future[None]]] = {}
+        self._connection_writers: list[asyncio.Future[None]] = []
+        self._on_closed: Callable[[], object] | None = None
+        if connection is not None:
+            connection.sink = self
+
+    # ---- starting ----
+
+    def connect(self, addr: tuple[str, int], now: float = 0.0) -> None:
+        """Start a client's handshake with an IP literal and a port.
+
+        Raises:
+            ConfigurationError: a setting is wrong.
+            ValueError: ``addr`` is not an IP literal and a port.
+            RuntimeError: the connection was started before.
+        """
+        self._make_engine(addr, 0).start()
+        self._begin(addr, addr[0])
+
+    def _make_engine(self, addr: tuple[str, int], local_port: int) -> QuicEngine:
+        """The engine of a client that has one for itself."""
+        if self._connection is not None or self._engine is not None:
+            raise RuntimeError("connect() was called before: a QuicConnection is good for one connection")
+        literal = ipaddress.ip_address(addr[0].partition("%")[0])
+        self._engine = QuicEngine(
+            configuration=self._configuration,
+            bind_addresses=("0.0.0.0",) if literal.version == 4 else ("::",),
+            port=local_port,
+        )
+        return self._engine
+
+    def _begin(self, addr: tuple[str, int], host: str) -> None:
+        """Start the handshake; ``host`` is what the user asked for and the certificate must name."""
+        assert self._engine is not None
+        name = self._configuration.server_name or host
+        self._connection = self._engine.binding.connect(addr[0], addr[1], name, alpn_of(self._configuration))
+        self._connection.sink = self
+
+    async def _open(self, loop: asyncio.AbstractEventLoop, addr: tuple[str, int], host: str, local_port: int) -> None:
+        """The same on a loop: returns once the socket is bound and the handshake is under way."""
+        engine = self._make_engine(addr, local_port)
+        engine.attach(loop)
+        engine.start()
+        try:
+            await engine.wait_ready()
+            self._begin(addr, host)
+        except BaseException:
+            await engine.aclose()
+            raise
+
+    def _attach(self, loop: asyncio.AbstractEventLoop, handler: Callable[[QuicEvent], None]) -> None:
+        """Deliver events to ``handler``, on ``loop``."""
+        if self._owns_engine and self._engine is not None:
+            self._engine.detach()
+            self._engine.attach(loop)
+        self.set_handler(handler)
+
+    async def _aclose_engine(self) -> None:
+        """End the engine of a client, with CONNECTION_CLOSE on the wire."""
+        if self._owns_engine and self._engine is not None:
+            await self._engine.aclose()
+
+    @property
+    def configuration(self) -> QuicConfiguration:
+        return self._configuration
+
+    @property
+    def eventfd(self) -> int:
+        """A descriptor that is readable while events wait; -1 before :meth:`connect`."""
+        return self._engine.eventfd if self._engine is not None else -1
+
+    @property
+    def closed(self) -> bool:
+        """True once the connection has ended."""
+        return self._close_reason is not None
+
+    @property
+    def close_reason(self) -> CloseReason | None:
+        """Who ended the connection and why; None while it lives."""
+        return self._close_reason
+
+    @property
+    def is_connected(self) -> bool:
+        """True between the end of the handshake and the end of the connection."""
+        return self._info is not None and self._close_reason is None
+
+    # ---- events ----
+
+    def set_handler(self, handler: Callable[[QuicEvent], None] | None) -> None:
+        """Call ``handler`` with each event as it comes; what :meth:`next_event` had kept comes first."""
+        self._handler = handler
+        while handler is not None and self._events:
+            event, stream = self._events.popleft()
+            self._deliver(handler, event, stream)
+
+    def next_event(self) -> QuicEvent | None:
+        """The next event, None when there is none.
+
+        Backpressure: bytes of a :class:`StreamDataReceived` count as consumed when the event is taken here.
+        """
+        if not self._events and self._engine is not None and self._handler is None:
+            self._engine.drain_and_route()
+        if not self._events:
+            return None
+        event, stream = self._events.popleft()
+        if stream is not None and isinstance(event, StreamDataReceived):
+            stream.consume(len(event.data))
+        return event
+
+    def _emit(self, event: QuicEvent, stream: Stream | None = None) -> None:
+        if self._handler is None:
+            self._events.append((event, stream))
+        else:
+            self._deliver(self._handler, event, stream)
+
+    def _deliver(self, handler: Callable[[QuicEvent], None], event: QuicEvent, stream: Stream | None) -> None:
+        """Bytes count as consumed when the handler returns, or raises: a broken handler must not stall its peer."""
+        try:
+            handler(event)
+        except Exception as error:  # noqa: BLE001 - user code may raise anything
+            assert self._engine is not None
+            self._engine.handler_failed(error, self._connection)
+        finally:
+            if stream is not None and isinstance(event, StreamDataReceived):
+                stream.consume(len(event.data))
+
+    # ---- sending ----
+
+    def get_next_available_stream_id(self, is_unidirectional: bool = False) -> int:
+        """Hand out the id for a new stream of our own; each call gives another one. The first send opens it."""
+        return self._streams.next_id(is_unidirectional)
+
+    def send_stream_data(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
+        """Queue bytes, and the end of the stream with ``end_stream``. All or nothing.
+
+        Raises:
+            WouldBlockError: (a BufferError) a send budget is used up; nothing was taken, retry later with the
+                same data, or await :meth:`send_stream_data_drained`.
+            ValueError: more bytes than the whole budget of a stream.
+            StreamClosedError: the stream was finished, is the peer's one-way stream, or never existed.
+            StreamStoppedError: the peer wants no more of it.
+            QuicConnectionError: the connection has ended; ``close_reason`` says why.
+        """
+        self._stream_to_send(stream_id).write(data, end_stream)
+
+    async def send_stream_data_drained(
+        self,
+        stream_id: int,
+        data: Buffer,
+        end_stream: bool = False,
+        *,
+        soft_yield_at: float = 0.5,
+        hard_wait_at: float = 0.9,
+    ) -> None:
+        """Queue bytes of any number, waiting for room in the send budgets as often as it takes.
+
+        ``soft_yield_at`` and ``hard_wait_at`` are accepted for compatibility; the budgets alone decide.
+
+        Raises:
+            StreamClosedError, StreamStoppedError, QuicConnectionError: as :meth:`send_stream_data`, also while
+                waiting.
+
+        Backpressure: returns when the last byte is within the budget, not when it was acknowledged.
+
+        Cancellation: what was queued before stays queued and is sent; the rest is not. Safe between calls.
+        """
+        stream = self._stream_to_send(stream_id)
+        if stream.try_write(data, end_stream) if len(data) <= self._configuration.stream_ring_cap else False:
+            return
+        view = memoryview(data).cast("B")
+        part = self._largest_part()
+        position = 0
+        while True:
+            piece = view[position : position + part]
+            is_last = position + len(piece) == len(view)
+            if stream.try_write(piece, end_stream and is_last):
+                position += len(piece)
+                if is_last:
+                    return
+            else:
+                await self._wait_for_room(stream, len(piece))
+
+    def _largest_part(self) -> int:
+        """Half of the smaller budget, so that a part fits while the other half drains; 256 KiB at most."""
+        budget = self._configuration.stream_ring_cap
+        if self._configuration.tx_max_queued_bytes:
+            budget = min(budget, self._configuration.tx_max_queued_bytes)
+        return max(1, min(budget // 2, 1 << 18))
+
+    async def _wait_for_room(self, stream: Stream, length: int) -> None:
+        """Return when a write of ``length`` may succeed, or when it is certain to fail for another reason."""
+        if self._close_reason is not None:
+            raise self._close_reason.exception()
+        assert self._connection is not None
+        if self._configuration.stream_ring_cap - stream.send_queued < length:
+            waiters = self._stream_writers.setdefault(stream.id, [])
+            will_tell = stream.want_writable()
+        else:
+            waiters = self._connection_writers
+            will_tell = self._connection.want_writable()
+        if not will_tell:
+            await asyncio.sleep(0)  # there is room already, or the network thread is behind with commands
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            waiters.remove(waiter)
+            if not waiters and waiters is self._stream_writers.get(stream.id):
+                del self._stream_writers[stream.id]
+
+    def _wake_writers(self) -> None:
+        for waiters in [*self._stream_writers.values(), self._connection_writers]:
+            _wake(waiters)
+
+    def reset_stream(self, stream_id: int, error_code: int) -> None:
+        """Give up sending on a stream (RESET_STREAM, RFC 9000 section 19.4); queued bytes are dropped."""
+        self._stream_to_send(stream_id).reset(error_code)
+
+    def stop_stream(self, stream_id: int, error_code: int) -> None:
+        """Ask the peer to stop sending (STOP_SENDING, RFC 9000 section 19.5); later bytes are dropped."""
+        connection = self._open_connection()
+        stream = connection.streams.get(stream_id)
+        if stream is None:
+            if self._streams.is_own(stream_id) and not stream_is_unidirectional(stream_id):
+                stream = self._stream_to_send(stream_id)
+            else:
+                raise self._no_stream(stream_id)
+        stream.stop(error_code)
+        self._paused.discard(stream_id)
+
+    def set_stream_priority(self, stream_id: int, priority: int) -> int:
+        """0 is sent first, 255 last; the default is 9. Returns 1 when it could not be asked for now, else 0."""
+        try:
+            self._stream_to_send(stream_id).set_priority(priority)
+        except WouldBlockError:
+            return 1
+        return 0
+
+    def close(
+        self, error_code: int = QuicErrorCode.NO_ERROR, frame_type: int | None = None, reason_phrase: str = ""
+    ) -> None:
+        """Close with an application code and a reason of up to 1024 bytes of UTF-8. Harmless when closed.
+
+        ``frame_type`` belongs to transport errors, which only the stack sends; it is accepted and not used.
+        """
+        if self._connection is not None and self._close_reason is None:
+            self._connection.close(error_code, reason_phrase.encode())
+
+    def stop(self) -> None:
+        """End the engine of a client that was started with :meth:`connect`; a server's is left alone."""
+        if self._owns_engine and self._engine is not None:
+            self._engine.close()
+
+    # ---- receiving ----
+
+    def pause_reading(self, stream_id: int) -> None:
+        """Hold the peer at its window: no more data events of this stream until :meth:`resume_reading`."""
+        self._paused.add(stream_id)
+
+    def resume_reading(self, stream_id: int) -> None:
+        """Undo :meth:`pause_reading`; what waits is delivered at once."""
+        self._paused.discard(stream_id)
+        stream = self._unread.pop(stream_id, None)
+        if stream is not None:
+            self.stream_readable(stream)
+
+    # ---- what is known ----
+
+    @property
+    def alpn(self) -> str | None:
+        """The application protocol that was agreed on."""
+        return self._info.alpn if self._info is not None else None
+
+    def peer_address(self) -> tuple[str, int] | None:
+        """The peer's address and port, once connected."""
+        return self._info.peer_address if self._info is not None else None
+
+    def local_address(self) -> tuple[str, int] | None:
+        """Our address and port towards the peer, once connected."""
+        return self._info.local_address if self._info is not None else None
+
+    @property
+    def peer_transport_parameters(self) -> dict[str, int | bool]:
+        """What the peer declared in the handshake (RFC 9000 section 18.2); empty before."""
+        return dict(self._info.remote_parameters) if self._info is not None else {}
+
+    @property
+    def local_transport_parameters(self) -> dict[str, int | bool]:
+        """What we declared in the handshake; empty before."""
+        return dict(self._info.local_parameters) if self._info is not None else {}
+
+    @property
+    def connection_ids(self) -> dict[str, bytes]:
+        """``local``, ``remote`` and ``initial`` connection ids as of the handshake; empty before."""
+        return dict(self._info.connection_ids) if self._info is not None else {}
+
+    def tx_sent_bytes(self, stream_id: int) -> int:
+        """Bytes of the stream that went into packets; 0 for a stream that is over or unknown."""
+        stream = self._connection.streams.get(stream_id) if self._connection is not None else None
+        return stream.sent if stream is not None else 0
+
+    def tx_data_ring_used(self, stream_id: int) -> int:
+        """Bytes of the stream that wait to be sent."""
+        stream = self._connection.streams.get(stream_id) if self._connection is not None else None
+        return stream.send_queued if stream is not None else 0
+
+    def path_quality(self) -> dict[str, int]:
+        """The latest snapshot of the path's figures, and a request for a newer one; see :meth:`stats`."""
+        if self._connection is not None and self._close_reason is None:
+            self._stats_request += 1
+            self._connection.request_stats(self._stats_request)
+        return dict(self._stats)
+
+    async def stats(self) -> dict[str, int]:
+        """A fresh snapshot: rtt (microseconds), cwin, sent, lost, rates and bytes of the connection's path.
+
+        After the end of the connection, the last one that was taken.
+
+        Cancellation: safe.
+        """
+        if self._connection is None or self._close_reason is not None:
+            return dict(self._stats)
+        self._stats_request += 1
+        waiter: asyncio.Future[dict[str, int]] = asyncio.get_running_loop().create_future()
+        self._stats_waiters[self._stats_request] = waiter
+        request = self._stats_request
+        try:
+            if not self._connection.request_stats(request):
+                return dict(self._stats)
+            return dict(await waiter)
+        finally:
+            self._stats_waiters.pop(request, None)
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of UDP payload sent, as of the latest snapshot."""
+        return self.path_quality().get("bytes_sent", 0)
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of UDP payload received, as of the latest snapshot."""
+        return self.path_quality().get("bytes_received", 0)
+
+    # ---- ConnectionSink ----
+
+    def connection_created(self) -> None:
+        """The first packet is on its way."""
+
+    def connection_ready(self, info: HandshakeInfo) -> None:
+        self._info = info
+        self._emit(HandshakeCompleted(alpn_protocol=info.alpn, session_resumed=info.is_resumed))
+        self._emit(ProtocolNegotiated(alpn_protocol=info.alpn))
+
+    def connection_closed(self, reason: CloseReason) -> None:
+        self._close_reason = reason
+        for waiter in self._stats_waiters.values():
+            if not waiter.done():
+                waiter.set_result(self._stats)
+        self._wake_writers()
+        self._emit(
+            ConnectionTerminated(
+                error_code=reason.error_code,
+                frame_type=reason.frame_type,
+                reason_phrase=reason.reason or ("" if reason.kind is CloseKind.APPLICATION else str(reason)),
+                close_reason=reason,
+            )
+        )
+        if self._on_closed is not None:
+            self._on_closed()
+
+    def connection_stats(self, request: int, stats: dict[str, int]) -> None:
+        self._stats = stats
+        waiter = self._stats_waiters.get(request)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(stats)
+
+    def connection_writable(self) -> None:
+        _wake(self._connection_writers)
+
+    def stream_readable(self, stream: Stream) -> None:
+        stream_id = stream.id
+        self._streams.seen(stream_id)
+        if stream_id in self._paused:
+            self._unread[stream_id] = stream
+            return
+        buffers, fin = stream.take()
+        if not buffers:
+            if fin:
+                self._emit(StreamDataReceived(stream_id=stream_id, end_stream=True), stream)
+            return
+        last = len(buffers) - 1
+        for index, data in enumerate(buffers):
+            self._emit(StreamDataReceived(stream_id=stream_id, data=data, end_stream=fin and index == last), stream)
+
+    def stream_reset(self, stream: Stream, error_code: int) -> None:
+        self._streams.seen(stream.id)
+        self._emit(StreamReset(stream_id=stream.id, error_code=error_code))
+
+    def stream_stopped(self, stream: Stream, error_code: int) -> None:
+        self._streams.seen(stream.id)
+        self._wake_stream_writer(stream.id)
+        self._emit(StopSendingReceived(stream_id=stream.id, error_code=error_code))
+
+    def stream_writable(self, stream: Stream) -> None:
+        self._wake_stream_writer(stream.id)
+
+    def stream_released(self, stream: Stream) -> None:
+        if stream.id not in self._unread:
+            self._paused.discard(stream.id)
+        self._wake_stream_writer(stream.id)
+
+    def _wake_stream_writer(self, stream_id: int) -> None:
+        _wake(self._stream_writers.get(stream_id, []))
+
+    # ---- streams ----
+
+    def _open_connection(self) -> Connection:
+        if self._close_reason is not None:
+            raise self._close_reason.exception()
+        if self._connection is None:
+            raise RuntimeError("the connection was not started: call connect() first")
+        return self._connection
+
+    def _stream_to_send(self, stream_id: int) -> Stream:
+        connection = self._open_connection()
+        stream = connection.streams.get(stream_id)
+        if stream is not None:
+            return stream
+        if self._streams.is_own(stream_id) and self._streams.claim(stream_id):
+            return connection.open_stream(stream_id)
+        raise self._no_stream(stream_id)
+
+    def _no_stream(self, stream_id: int) -> StreamClosedError:
+        if stream_is_unidirectional(stream_id) and not self._streams.is_own(stream_id):
+            return StreamClosedError(
+                f"stream {stream_id} is the peer's unidirectional stream: it can't be written here", stream_id
+            )
+        if self._streams.was_open(stream_id):
+            return StreamClosedError(f"stream {stream_id} is over: both directions have ended", stream_id)
+        whose = "the peer has not opened it" if not self._streams.is_own(stream_id) else "it was never opened"
+        return StreamClosedError(f"stream {stream_id} does not exist: {whose}", stream_id)
+
+
+def _wake(waiters: list[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)

@@ -1,0 +1,158 @@
+"""One engine and the loop it belongs to: started, drained, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aiopquic._binding._engine import Engine
+from aiopquic._settings import EngineSettings
+from aiopquic.exceptions import BindError, CertificateFileError
+from aiopquic.quic._engine_settings import engine_settings, explain
+from aiopquic.quic.configuration import QuicConfiguration
+
+if TYPE_CHECKING:
+    from aiopquic._binding._connection import Connection
+
+__all__ = ["QuicEngine"]
+
+logger = logging.getLogger("aiopquic.engine")
+
+
+class QuicEngine:
+    """Runs the network side of connections and hands their events over, on one asyncio loop.
+
+    All methods belong to the loop's thread. ``on_accept`` is called with each connection that a peer opens.
+    """
+
+    def __init__(
+        self,
+        *,
+        configuration: QuicConfiguration,
+        on_accept: Callable[[Connection], None] | None = None,
+        bind_addresses: tuple[str, ...] = (),
+        port: int = 0,
+    ) -> None:
+        self.configuration = configuration
+        self.settings: EngineSettings = engine_settings(configuration, bind_addresses=bind_addresses, port=port)
+        try:
+            self._engine = Engine(self.settings)
+        except CertificateFileError as error:
+            raise explain(error, configuration) from None
+        self._engine.sink = self
+        self._on_accept = on_accept
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._port: int | None = None
+        self._error = 0
+        self._is_stopped = False
+        self._ready_waiter: asyncio.Future[int] | None = None
+        self._stopped_waiter: asyncio.Future[None] | None = None
+
+    # ---- life ----
+
+    def start(self) -> None:
+        """Start the network thread."""
+        self._engine.start()
+
+    @property
+    def eventfd(self) -> int:
+        """Readable while events wait."""
+        return self._engine.fileno()
+
+    @property
+    def port(self) -> int | None:
+        """The local UDP port, once the sockets are open."""
+        return self._port
+
+    @property
+    def binding(self) -> Engine:
+        """The bridge underneath."""
+        return self._engine
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Drain on ``loop`` whenever events wait."""
+        self._loop = loop
+        loop.add_reader(self.eventfd, self.drain_and_route)
+
+    def detach(self) -> None:
+        """Drain no more on the loop."""
+        if self._loop is not None:
+            if not self._loop.is_closed():
+                self._loop.remove_reader(self.eventfd)
+            self._loop = None
+
+    def drain_and_route(self) -> int:
+        """Hand waiting events to their connections; a bounded number at a time."""
+        return self._engine.drain()
+
+    async def wait_ready(self) -> int:
+        """Wait until the sockets are open; return the local port.
+
+        Raises:
+            BindError: the address is in use, or not of this host, or not allowed.
+        """
+        if self._port is None and not self._is_stopped:
+            assert self._loop is not None
+            self._ready_waiter = self._loop.create_future()
+            await self._ready_waiter
+        if self._port is None:
+            where = ", ".join(self.settings.bind_addresses) or "any address"
+            text = f"UDP port {self.settings.local_port} of {where} can't be bound: {os.strerror(self._error)}"
+            raise BindError(self._error, text)
+        return self._port
+
+    def stop(self) -> None:
+        """Close every connection, with CONNECTION_CLOSE on the wire, and end the network thread."""
+        if self._engine.is_running and not self._is_stopped:
+            self._engine.stop()
+
+    async def aclose(self) -> None:
+        """The same, and wait until it is done."""
+        if self._engine.is_running:
+            self.stop()
+            if not self._is_stopped and self._loop is not None:
+                self._stopped_waiter = self._loop.create_future()
+                await asyncio.shield(self._stopped_waiter)
+        self._finish()
+
+    def close(self) -> None:
+        """The same without a loop: waits for the network thread, half a second at most."""
+        self.stop()
+        self._finish()
+
+    def _finish(self) -> None:
+        self.detach()
+        if self._engine.is_running:
+            self._engine.join()
+        while self._engine.drain():
+            pass
+
+    # ---- EngineSink ----
+
+    def engine_ready(self, port: int) -> None:
+        self._port = port
+        if self._ready_waiter is not None and not self._ready_waiter.done():
+            self._ready_waiter.set_result(port)
+
+    def engine_stopped(self, error: int) -> None:
+        self._is_stopped = True
+        self._error = error
+        if self._ready_waiter is not None and not self._ready_waiter.done():
+            self._ready_waiter.set_result(0)
+        if self._stopped_waiter is not None and not self._stopped_waiter.done():
+            self._stopped_waiter.set_result(None)
+
+    def connection_accepted(self, connection: Connection) -> None:
+        if self._on_accept is not None:
+            self._on_accept(connection)
+
+    def handler_failed(self, error: Exception, connection: Connection | None) -> None:
+        """Code of the application raised: told to the loop, or logged; the drain goes on."""
+        message = "aiopquic: an event handler raised"
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_exception_handler({"message": message, "exception": error, "connection": connection})
+        else:
+            logger.error(message, exc_info=error)

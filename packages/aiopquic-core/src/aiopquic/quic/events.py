@@ -1,0 +1,83 @@
+"""What happens on a connection, as ``quic_event_received`` and ``next_event`` tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiopquic.exceptions import CloseReason
+
+__all__ = [
+    "ConnectionTerminated",
+    "HandshakeCompleted",
+    "ProtocolNegotiated",
+    "QuicEvent",
+    "StopSendingReceived",
+    "StreamDataReceived",
+    "StreamReset",
+]
+
+
+class QuicEvent:
+    """The base of every event."""
+
+
+@dataclass(slots=True)
+class HandshakeCompleted(QuicEvent):
+    """The TLS handshake is complete; data may flow."""
+
+    alpn_protocol: str | None = None
+    "The application protocol both sides agreed on."
+    early_data_accepted: bool = False
+    "True when the server took our 0-RTT data."
+    session_resumed: bool = False
+    "True when an earlier session was resumed."
+
+
+@dataclass(slots=True)
+class ConnectionTerminated(QuicEvent):
+    """The connection has ended: exactly one per connection, and its last event."""
+
+    error_code: int = 0
+    "The application's code, or a transport error code of RFC 9000 section 20.1."
+    frame_type: int | None = None
+    "The frame that caused a transport error; None for an application close."
+    reason_phrase: str = ""
+    "The reason as the closing side phrased it, or what happened in our words."
+    close_reason: CloseReason | None = None
+    "The whole story: who ended it and how."
+
+
+@dataclass(slots=True)
+class ProtocolNegotiated(QuicEvent):
+    """The application protocol is settled (ALPN, RFC 7301)."""
+
+    alpn_protocol: str | None = None
+
+
+@dataclass(slots=True)
+class StreamDataReceived(QuicEvent):
+    """Bytes arrived in order on a stream."""
+
+    stream_id: int = 0
+    data: memoryview = memoryview(b"")
+    "Read-only; stays valid as long as it is kept."
+    end_stream: bool = False
+    "True when no more bytes follow (FIN)."
+
+
+@dataclass(slots=True)
+class StreamReset(QuicEvent):
+    """The peer gave up its side of a stream (RFC 9000 section 19.4); no more bytes follow."""
+
+    stream_id: int = 0
+    error_code: int = 0
+    "Chosen by the peer's application."
+
+
+@dataclass(slots=True)
+class StopSendingReceived(QuicEvent):
+    """The peer wants no more of a stream (RFC 9000 section 19.5); RESET_STREAM was sent in answer."""
+
+    stream_id: int = 0
+    error_code: int = 0
+    "Chosen by the peer's application."
