@@ -194,6 +194,10 @@ cdef class Engine:
             aiopq_engine_join(self._ptr)
         self.is_running = False
 
+    def rearm(self):
+        """Make the descriptor readable, for events that were taken from the engine and not yet handed on."""
+        aiopq_engine_rearm(self._ptr)
+
     def fileno(self):
         """The descriptor that is readable while events wait."""
         return aiopq_engine_wakeup_fd(self._ptr)
@@ -299,6 +303,7 @@ cdef class Engine:
                     sink.connection_closed(close_reason(<aiopq_close_info_t *>event.detail))
             finally:
                 connection.streams.clear()
+                connection.sink = None
         elif sink is None:
             return
         elif event.type == AIOPQ_EVENT_CONN_READY:

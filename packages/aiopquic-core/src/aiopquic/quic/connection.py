@@ -433,6 +433,7 @@ class QuicConnection:
                 close_reason=reason,
             )
         )
+        self._handler = None
         if self._on_closed is not None:
             self._on_closed()
 

@@ -129,6 +129,7 @@ class QuicEngine:
             self._engine.join()
         while self._engine.drain():
             pass
+        self._engine.sink = None  # lets both go without a round of the garbage collector
 
     # ---- EngineSink ----
 

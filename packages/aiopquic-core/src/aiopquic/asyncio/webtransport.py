@@ -1,0 +1,27 @@
+"""WebTransport, from the package ``aiopquic-webtransport``.
+
+The names here are those of ``aiopquic_webtransport``; without that package the import says which extra to install.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+try:
+    _package = importlib.import_module("aiopquic_webtransport")
+except ModuleNotFoundError as error:
+    if error.name != "aiopquic_webtransport":
+        raise
+    raise ImportError(
+        "WebTransport is a package of its own: pip install 'aiopquic-core[webtransport]'",
+        name="aiopquic_webtransport",
+    ) from None
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_package, name)
+
+
+def __dir__() -> list[str]:
+    return dir(_package)
