@@ -39,7 +39,8 @@ void aiopq_stream_detach(aiopq_stream_t *stream)
  * does not run dry while the loop thread fills up again. */
 static bool has_room_again(uint64_t queued, uint64_t budget)
 {
-    return queued <= budget / 2;
+    /* Below zero for a moment when bytes leave before their writer has counted them. */
+    return (int64_t)queued <= (int64_t)(budget / 2);
 }
 
 /* Accounts for bytes that left the send queue and wakes whoever waits for the room. */
@@ -66,8 +67,10 @@ static void account_sent(aiopq_stream_t *stream, uint64_t length)
 void aiopq_stream_end_sending(aiopq_stream_t *stream)
 {
     stream->is_send_over = true;
-    uint64_t left = atomic_load_explicit(&stream->written, memory_order_acquire) -
-                    atomic_load_explicit(&stream->sent, memory_order_relaxed);
+    /* Whatever is written from now on comes with a command, which leads here again: nothing stays counted.
+     * Sequentially consistent, as in aiopq_stream_write(). */
+    atomic_store(&stream->is_active, false);
+    uint64_t left = atomic_load(&stream->written) - atomic_load_explicit(&stream->sent, memory_order_relaxed);
     aiopq_byte_queue_discard(&stream->send);
     account_sent(stream, left);
 }
