@@ -23,6 +23,10 @@ CIPHER_SUITES = (0x1301, 0x1302, 0x1303)
 
 _MAX_VARINT = (1 << 62) - 1
 
+#: A picotls server, ours too, reads this many names of a client's list and passes over the rest.
+_MAX_ALPN_OFFERED = 16
+_MAX_ALPN_ACCEPTED = 31
+
 #: ``verify_mode`` values: asked for by name, or by the constants of ``ssl``.
 _VERIFY_MODES = (None, ssl.CERT_NONE, ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED)
 
@@ -134,11 +138,14 @@ class QuicConfiguration:
             return
         if isinstance(self.alpn_protocols, str | bytes):
             raise ConfigurationError(f"alpn_protocols is a list of names: use [{self.alpn_protocols!r}]")
-        if len(self.alpn_protocols) > 31:
-            raise ConfigurationError(f"at most 31 ALPN protocols, not {len(self.alpn_protocols)}")
+        limit = _MAX_ALPN_OFFERED if self.is_client else _MAX_ALPN_ACCEPTED
+        if len(self.alpn_protocols) > limit:
+            raise ConfigurationError(f"at most {limit} ALPN protocols, not {len(self.alpn_protocols)}")
         for name in self.alpn_protocols:
             if not isinstance(name, str) or not 1 <= len(name.encode()) <= 255 or "\0" in name:
-                raise ConfigurationError(f"an ALPN protocol is a text of 1 to 255 bytes without NUL, not {name!r}")
+                raise ConfigurationError(
+                    f"an ALPN protocol is a text of 1 to 255 bytes without NUL, not {name!r}"
+                )
 
     def _validate_numbers(self) -> None:
         self._require("idle_timeout", 0, 10**6, "seconds, 0 for none")
@@ -179,7 +186,9 @@ class QuicConfiguration:
         if self.verify_mode not in _VERIFY_MODES:
             raise ConfigurationError(f"verify_mode is None or a VerifyMode of ssl, not {self.verify_mode!r}")
         if self.ip_family not in (None, socket.AF_INET, socket.AF_INET6):
-            raise ConfigurationError(f"ip_family is socket.AF_INET, socket.AF_INET6 or None, not {self.ip_family!r}")
+            raise ConfigurationError(
+                f"ip_family is socket.AF_INET, socket.AF_INET6 or None, not {self.ip_family!r}"
+            )
         if self.qlog_dir is not None and not Path(self.qlog_dir).is_dir():
             raise ConfigurationError(f"qlog_dir {str(self.qlog_dir)!r} is not an existing folder")
 
