@@ -161,6 +161,9 @@ class CertificateFileError(ConfigurationError, OSError):
         super().__init__(message)
         self.filename = filename
 
+    def __str__(self) -> str:
+        return str(self.args[0])
+
 
 class BindError(AiopquicError, OSError):
     """The local address can't be bound; ``errno`` says why."""

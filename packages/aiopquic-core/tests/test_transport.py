@@ -1,0 +1,214 @@
+"""The low-level API, as the user's document shows it: TransportContext, handles, tuples."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import select
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aiopquic._binding._transport import TransportContext
+from aiopquic.exceptions import BindError, CertificateFileError, StreamClosedError
+from aiopquic.testing.certificates import dev_certificate
+
+READY, CLOSE, APP_CLOSE, DATA, FIN, RESET, STOP = 6, 4, 5, 0, 1, 2, 3
+DEADLINE = 5.0
+
+Event = tuple
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    certificate, key = dev_certificate().write(tmp_path)
+    return str(certificate), str(key)
+
+
+class Pair:
+    """A server and a client context, and the events of each."""
+
+    def __init__(self, files: tuple[str, str]) -> None:
+        self.server = TransportContext()
+        self.server.start(port=0, cert_file=files[0], key_file=files[1], alpn="moq-00", is_client=False)
+        self.client = TransportContext()
+        self.client.start(port=0, alpn="moq-00", is_client=True, ca_file=files[0])
+        self.server_events: list[Event] = []
+        self.client_events: list[Event] = []
+        self.handle = self.client.create_client_connection(
+            "127.0.0.1", self.server.port, sni="localhost", alpn="moq-00"
+        )
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Drain both sides until the condition holds."""
+        end = time.monotonic() + DEADLINE
+        while not condition():
+            left = end - time.monotonic()
+            assert left > 0, f"nothing more happened: {self.client_events} {self.server_events}"
+            select.select([self.server.eventfd, self.client.eventfd], [], [], left)
+            self.server_events += self.server.drain_rx()
+            self.client_events += self.client.drain_rx()
+
+    def connected(self) -> int:
+        """Wait for both ends of the handshake; return the server's handle."""
+        self.until(lambda: bool(self.of(self.client_events, READY) and self.of(self.server_events, READY)))
+        return int(self.of(self.server_events, READY)[0][5])
+
+    @staticmethod
+    def of(events: list[Event], number: int) -> list[Event]:
+        """The events of that type that belong to a connection."""
+        return [event for event in events if event[0] == number and event[5] != 0]
+
+    def stop(self) -> None:
+        self.client.stop()
+        self.server.stop()
+
+
+@pytest.fixture
+def pair(files: tuple[str, str]) -> Iterator[Pair]:
+    result = Pair(files)
+    yield result
+    result.stop()
+
+
+def test_the_documents_example_connects(pair: Pair) -> None:
+    """start() and create_client_connection() as the document has them end in a handshake on both sides."""
+    assert pair.server.started
+    assert pair.server.thread_ready
+    server_handle = pair.connected()
+    assert pair.of(pair.client_events, READY)[0][5] == pair.handle
+    assert server_handle != pair.handle
+
+
+def test_data_goes_both_ways_with_fin(pair: Pair) -> None:
+    """The tuples carry stream id, data, FIN and the connection's handle."""
+    server_handle = pair.connected()
+    pair.client.tx_send_stream(pair.handle, 0, b"question", True)
+    pair.until(lambda: bool(pair.of(pair.server_events, FIN)))
+    event = pair.of(pair.server_events, FIN)[0]
+    assert (event[1], bytes(event[2]), event[3], event[5]) == (0, b"question", True, server_handle)
+    pair.server.push_tx_event(129, 0, b"answer", cnx_ptr=server_handle)
+    pair.until(lambda: bool(pair.of(pair.client_events, FIN)))
+    assert bytes(pair.of(pair.client_events, FIN)[0][2]) == b"answer"
+
+
+def test_reset_stop_and_close_carry_their_codes(pair: Pair) -> None:
+    """RESET_STREAM, STOP_SENDING and CONNECTION_CLOSE arrive with the codes that were given."""
+    pair.connected()
+    for stream_id in (0, 4):
+        pair.client.tx_send_stream(pair.handle, stream_id, b"some")
+    pair.until(lambda: len(pair.of(pair.server_events, DATA)) == 2)
+    pair.client.push_tx(132, 0, error_code=11, cnx_ptr=pair.handle)
+    pair.client.push_tx(133, 4, error_code=22, cnx_ptr=pair.handle)
+    pair.until(lambda: bool(pair.of(pair.server_events, RESET) and pair.of(pair.server_events, STOP)))
+    assert pair.of(pair.server_events, RESET)[0][4] == 11
+    assert pair.of(pair.server_events, STOP)[0][4] == 22
+    pair.client.push_tx(131, 0, b"that was all", error_code=33, cnx_ptr=pair.handle)
+    pair.until(lambda: bool(pair.of(pair.server_events, APP_CLOSE) and pair.of(pair.client_events, APP_CLOSE)))
+    assert [event[4] for event in pair.of(pair.server_events, APP_CLOSE)] == [33]
+
+
+def test_a_stale_handle_is_an_error_and_not_a_crash(pair: Pair) -> None:
+    """Handles are never used twice: one of a closed connection, or a made-up one, is refused (lifetime)."""
+    pair.connected()
+    pair.client.close_connection(pair.handle, 1)
+    pair.until(lambda: bool(pair.of(pair.client_events, APP_CLOSE)))
+    for handle in (pair.handle, 123_456_789, 0xDEADBEEF0000):
+        with pytest.raises(StreamClosedError, match="no open connection"):
+            pair.client.tx_send_stream(handle, 0, b"late")
+    pair.client.close_connection(pair.handle, 1)
+
+
+def test_a_full_ring_takes_all_or_nothing(files: tuple[str, str]) -> None:
+    """BufferError leaves the stream as it was, and the same write succeeds later."""
+    pair = Pair(files)
+    pair.connected()
+    block = bytes(1 << 20)
+    taken = 0
+    try:
+        with pytest.raises(BufferError):
+            while True:
+                pair.client.tx_send_stream(pair.handle, 0, block)
+                taken += len(block)
+        received = 0
+        end = time.monotonic() + 20
+        pending = True
+        while received < taken + len(block):
+            assert time.monotonic() < end
+            select.select([pair.server.eventfd], [], [], 0.05)
+            received += sum(len(event[2]) for event in pair.server.drain_rx() if event[0] in (DATA, FIN))
+            if pending:
+                try:
+                    pair.client.tx_send_stream(pair.handle, 0, block, True)
+                    pending = False
+                except BufferError:
+                    pass
+        assert received == taken + len(block)
+    finally:
+        pair.stop()
+
+
+def test_a_second_start_is_refused(files: tuple[str, str]) -> None:
+    """A transport is good for one start."""
+    context = TransportContext()
+    context.start(alpn="moq-00", ca_file=files[0])
+    with pytest.raises(RuntimeError, match="already started"):
+        context.start(alpn="moq-00", ca_file=files[0])
+    context.stop()
+    context.stop()
+    assert not context.started
+
+
+def test_a_busy_port_is_told_by_start(files: tuple[str, str]) -> None:
+    """start() raises the system's error although the sockets are opened on the network thread."""
+    first = TransportContext()
+    first.start(cert_file=files[0], key_file=files[1], alpn="a", is_client=False)
+    second = TransportContext()
+    with pytest.raises(BindError) as caught:
+        second.start(port=first.port, cert_file=files[0], key_file=files[1], alpn="a", is_client=False)
+    assert caught.value.errno == errno.EADDRINUSE
+    assert str(first.port) in str(caught.value)
+    first.stop()
+
+
+def test_a_host_that_is_no_literal_is_refused(pair: Pair) -> None:
+    """Names are for the layers above; here they are a ValueError."""
+    with pytest.raises(ValueError, match="does not appear to be"):
+        pair.client.create_client_connection("localhost", 4433)
+    with pytest.raises(ValueError, match="UDP port"):
+        pair.client.create_client_connection("127.0.0.1", 0)
+
+
+def test_connecting_before_start_is_refused() -> None:
+    """Without a network thread there is nobody to connect."""
+    with pytest.raises(RuntimeError, match="start"):
+        TransportContext().create_client_connection("127.0.0.1", 4433)
+
+
+def test_a_server_without_a_certificate_is_refused() -> None:
+    """The error says what is missing."""
+    with pytest.raises(CertificateFileError, match="certificate"):
+        TransportContext().start(port=0, alpn="a", is_client=False)
+
+
+def test_a_context_that_is_dropped_without_stop_ends_its_thread(files: tuple[str, str]) -> None:
+    """The last reference joins the network thread; the leak check of every test counts engines (lifetime)."""
+    context = TransportContext()
+    context.start(cert_file=files[0], key_file=files[1], alpn="a", is_client=False)
+    engine = context._engine
+    del context
+    gc.collect()
+    assert engine.is_running
+    del engine
+    gc.collect()
+
+
+def test_counters_are_numbers(pair: Pair) -> None:
+    """Counters are there for diagnosis."""
+    pair.connected()
+    counters = pair.client.counters
+    assert counters["turns"] > 0
+    assert counters["commands_pushed"] >= 1
+    pair.client.wake_up()
