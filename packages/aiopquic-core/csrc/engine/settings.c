@@ -89,10 +89,10 @@ static void set_transport_parameters(picoquic_quic_t *quic, const aiopq_config_t
 
 aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_config_t *config)
 {
-    uint64_t now_us = picoquic_current_time();
+    uint64_t now_us = config->simulated_time_us != NULL ? *config->simulated_time_us : picoquic_current_time();
     picoquic_quic_t *quic =
         picoquic_create(config->max_connections, NULL, NULL, NULL, NULL, aiopq_server_callback, engine, NULL, NULL,
-                        NULL, now_us, NULL, NULL, NULL, 0);
+                        NULL, now_us, config->simulated_time_us, NULL, NULL, 0);
     if (quic == NULL) {
         return AIOPQ_FAILED;
     }

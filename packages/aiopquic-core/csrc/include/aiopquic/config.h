@@ -19,6 +19,10 @@ typedef struct aiopq_bytes {
 typedef struct aiopq_config {
     bool is_client;
 
+    /* Where the time comes from, in microseconds: a counter that a simulated driver moves on, borrowed for
+     * the engine's life; NULL for the clock of the host, which the driver reads once a turn. */
+    uint64_t *simulated_time_us;
+
     /* Addresses to bind, ss_family AF_UNSPEC when unused; with none given the wildcard addresses of
      * both families are bound. The port of the entries is ignored in favour of `local_port`. */
     struct sockaddr_storage bind_addresses[AIOPQ_BIND_ADDRESS_MAX];

@@ -110,13 +110,19 @@ class QuicEngine:
             self._engine.stop()
 
     async def aclose(self) -> None:
-        """The same, and wait until it is done."""
-        if self._engine.is_running:
-            self.stop()
-            if not self._is_stopped and self._loop is not None:
-                self._stopped_waiter = self._loop.create_future()
-                await asyncio.shield(self._stopped_waiter)
-        self._finish()
+        """The same, and wait until it is done.
+
+        Cancellation: safe; what is left of the wait, half a second at most, then blocks.
+        """
+        try:
+            if self._engine.is_running:
+                self.stop()
+                if not self._is_stopped and self._loop is not None:
+                    if self._stopped_waiter is None:
+                        self._stopped_waiter = self._loop.create_future()
+                    await asyncio.shield(self._stopped_waiter)
+        finally:
+            self._finish()
 
     def close(self) -> None:
         """The same without a loop: waits for the network thread, half a second at most."""
