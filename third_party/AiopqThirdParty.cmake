@@ -38,6 +38,9 @@ endmacro()
 macro(aiopq_choose_variant)
   # These reach picoquic's headers too, so everything that includes them sees the same ones.
   set(AIOPQ_PICOQUIC_DEFINITIONS PICOQUIC_WITH_POLL DISABLE_DEBUG_PRINTF)
+  # Its log points are process-wide and written without synchronisation from every thread that
+  # uses TLS; nobody reads them here.
+  list(APPEND AIOPQ_PICOQUIC_DEFINITIONS PTLS_HAVE_LOG=0)
   set(aiopq_hidden "")
   if(AIOPQ_THREAD_CHECK)
     list(APPEND AIOPQ_PICOQUIC_DEFINITIONS PICOQUIC_WITH_THREAD_CHECK)
@@ -122,8 +125,10 @@ macro(aiopq_third_party)
   endif()
 
   string(REPLACE ";" "," aiopq_definitions "${AIOPQ_PICOQUIC_DEFINITIONS}")
+  # The start of the digest tells whether our patches are in.
+  string(SUBSTRING "${AIOPQ_PICOQUIC_DIGEST}" 0 8 aiopq_digest)
   set(AIOPQ_BUILD_ID
-    "picoquic ${AIOPQ_PICOQUIC_COMMIT} picotls ${AIOPQ_PICOTLS_COMMIT} ${aiopq_definitions}")
+    "picoquic ${AIOPQ_PICOQUIC_COMMIT}+${aiopq_digest} picotls ${AIOPQ_PICOTLS_COMMIT} ${aiopq_definitions}")
 
   add_library(aiopq_picoquic_headers INTERFACE)
   add_library(aiopq::picoquic_headers ALIAS aiopq_picoquic_headers)

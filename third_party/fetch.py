@@ -32,6 +32,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import package_index  # noqa: E402  (a sibling file, whatever directory this is run from)
+import patching  # noqa: E402
 
 FetchError = package_index.FetchError
 TREES = ("picoquic", "picotls")
@@ -128,7 +129,10 @@ def own_directory(tree: str, pins: dict[str, Any]) -> dict[str, str] | None:
 def place(here: Path, pins: dict[str, Any], tree: str, unpacked: Path, origin: str) -> None:
     """Move one verified, unpacked tree into `.sources/` and record its digests."""
     for patch in patches_for(here, tree):
-        apply_patch(unpacked, patch)
+        try:
+            patching.apply_patch(unpacked, patch)
+        except patching.PatchError as error:
+            raise FetchError(str(error)) from None
     files = manifest(unpacked, selected(unpacked, ["."]))
     built = digest(manifest(unpacked, selected(unpacked, pins[tree]["build"])))
     patches = patches_digest(here, tree)
@@ -157,26 +161,6 @@ def place(here: Path, pins: dict[str, Any], tree: str, unpacked: Path, origin: s
     fresh = state_file.with_suffix(".new")
     fresh.write_text(json.dumps(state, indent=1, sort_keys=True))
     os.replace(fresh, state_file)
-
-
-def apply_patch(root: Path, patch: Path) -> None:
-    # `git apply` skips, in silence, files that an enclosing repository ignores: the
-    # ceiling keeps it from looking for one.
-    env = dict(os.environ, GIT_CEILING_DIRECTORIES=str(root.parent), LC_ALL="C")
-    for command in (["patch", "-p1", "--forward", "-i"], ["git", "apply", "-p1"]):
-        if shutil.which(command[0]):
-            done = subprocess.run(
-                [*command, str(patch)],
-                cwd=root,
-                env=env,
-                text=True,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-            )
-            if done.returncode:
-                raise FetchError(f"{patch.name} does not apply: {done.stdout}{done.stderr}")
-            return
-    raise FetchError(f"{patch.name} needs `patch` or `git` to be applied, and neither is here.")
 
 
 # --- git -------------------------------------------------------------------------------

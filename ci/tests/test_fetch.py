@@ -188,6 +188,31 @@ def test_patch_is_applied_and_changes_the_digest(here, pins, tmp_path, monkeypat
     assert fetch.verify(here, pins, "picoquic") is None
 
 
+@pytest.mark.parametrize(
+    ("hunk", "says"),
+    [
+        ("--- a/picoquic/a.c\n+++ b/picoquic/a.c\n@@ -1 +1 @@\n-int other;\n+int b;\n", "line 1 is not"),
+        ("--- a/picoquic/a.c\n+++ b/picoquic/a.c\n@@ -1,9 +1 @@\n-int a;\n", "is not|cut off"),
+        ("--- a/../x.c\n+++ b/../x.c\n@@ -1 +1 @@\n-a\n+b\n", "there is no"),
+        ("words\n", "changes nothing"),
+    ],
+)
+def test_patch_that_does_not_fit_is_refused(here, pins, tmp_path, hunk, says):
+    (here / "patches/picoquic-0001-a.patch").write_text(hunk)
+    unpacked = tree(tmp_path / "unpacked", {"LICENSE": b"mit", "picoquic/a.c": b"int a;\n"})
+    with pytest.raises(fetch.FetchError, match=says):
+        fetch.place(here, pins, "picoquic", unpacked, "archive")
+    assert not (here / ".sources/picoquic").exists()
+
+
+def test_patches_of_the_repository_apply_to_what_was_fetched():
+    root = fetch.HERE
+    for tree_name in fetch.TREES:
+        if fetch.patches_for(root, tree_name) and (root / ".sources").is_dir():
+            pinned = json.loads((root / "pins.json").read_text())
+            assert fetch.verify(root, pinned, tree_name) is not None
+
+
 def test_exported_tree_verifies_where_it_is_unpacked(fetched, pins, tmp_path, monkeypatch):
     found = fetch.resolve(fetched, pins, ["picoquic"])
     monkeypatch.setattr(fetch, "HERE", fetched)

@@ -11,7 +11,15 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-CARRIED = ("AiopqThirdParty.cmake", "CMakeLists.txt", "fetch.py", "package_index.py", "pins.json", "patches")
+CARRIED = (
+    "AiopqThirdParty.cmake",
+    "CMakeLists.txt",
+    "fetch.py",
+    "package_index.py",
+    "patching.py",
+    "pins.json",
+    "patches",
+)
 
 
 class SourceDistributionHook(BuildHookInterface):  # type: ignore[type-arg]
