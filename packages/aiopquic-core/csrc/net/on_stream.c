@@ -96,6 +96,9 @@ int aiopq_on_stream_data(aiopq_conn_t *conn, aiopq_stream_t *stream, const uint8
 int aiopq_on_stream_reset(aiopq_conn_t *conn, aiopq_stream_t *stream)
 {
     aiopq_flow_close(stream);
+    if (atomic_load_explicit(&stream->is_fin_received, memory_order_relaxed)) {
+        return 0; /* RFC 9000 section 3.2: all data is here, the reset changes nothing */
+    }
     aiopq_emit(conn->engine, AIOPQ_EVENT_STREAM_RESET, conn, stream,
                picoquic_get_remote_stream_error(conn->cnx, stream->id), NULL);
     return 0;
