@@ -152,7 +152,8 @@ static void on_stream_event(peer_t *peer, const aiopq_event_t *event)
         take(flow);
         break;
     case AIOPQ_EVENT_STREAM_RESET:
-        CHECK(!flow->is_reset && !flow->is_fin_received);
+        CHECK(!flow->is_reset);
+        CHECK(!flow->is_fin_received);
         flow->is_reset = true;
         flow->reset_code = event->value;
         break;
