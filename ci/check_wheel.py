@@ -15,6 +15,8 @@ from files import report
 CORE = "aiopquic_core-"
 WEBTRANSPORT = "aiopquic_webtransport-"
 RPATHS = {"aiopquic/_binding/": "$ORIGIN/../lib", "aiopquic_webtransport/": "$ORIGIN/../aiopquic/lib"}
+# What other wheels may cimport, and the marker that lets Cython find it.
+PUBLIC_PXD = ("aiopquic/__init__.pxd", "aiopquic/capi.pxd")
 CORE_MEMBERS = (
     "aiopquic/lib/libaiopquic.so",
     "aiopquic/lib/cmake/aiopquic/aiopquicConfig.cmake",
@@ -46,7 +48,7 @@ def check_names(wheel: str, names: list[str]) -> list[str]:
     if len(libraries) != (1 if wheel.startswith(CORE) else 0):
         problems.append(f"has these libaiopquic: {libraries}")
     problems += [f"ships {n}" for n in names if n.endswith((".pyx", ".c"))]
-    problems += [f"ships {n}" for n in names if n.endswith(".pxd") and not n.endswith("aiopquic/capi.pxd")]
+    problems += [f"ships {n}" for n in names if n.endswith(".pxd") and n not in PUBLIC_PXD]
     if wheel.startswith(CORE):
         problems += [f"lacks {n}" for n in CORE_MEMBERS if n not in names]
     return problems
