@@ -368,8 +368,9 @@ peer_t *pair_open(pair_t *pair, const char *server_name, const char *alpn)
 
 peer_t *pair_connect(pair_t *pair)
 {
+    uint64_t before = pair->server.peer_count;
     peer_t *peer = pair_open(pair, "localhost", ALPN);
-    WAIT(pair, peer->is_ready && pair->server.peers != NULL && pair->server.peers->is_ready);
+    WAIT(pair, peer->is_ready && pair->server.peer_count > before && pair->server.peers->is_ready);
     return peer;
 }
 
