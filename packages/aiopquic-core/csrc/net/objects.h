@@ -43,8 +43,9 @@ struct aiopq_engine {
     _Atomic bool net_is_asleep;  /* network thread sets before it waits; whoever clears it owes the wake-up */
 
     /* loop thread */
-    aiopq_driver_t *driver;                      /* owned by the driver's own start and join */
-    void (*wake_network)(aiopq_driver_t *driver); /* set by the driver at start; NULL when none runs */
+    aiopq_driver_t *driver;                       /* made by its start, freed by its join; NULL when none runs */
+    void (*wake_network)(aiopq_driver_t *driver); /* set by the driver at start */
+    void (*join_network)(aiopq_driver_t *driver); /* likewise: waits for the thread, frees the driver */
     bool was_started;
     _Atomic uint64_t net_wakes, net_wakes_saved;                     /* any thread may read */
 

@@ -38,6 +38,12 @@ uint32_t aiopq_negotiated_version(picoquic_cnx_t *cnx)
     return picoquic_supported_versions[cnx->version_index].version;
 }
 
+void aiopq_begin_thread_check(picoquic_quic_t *quic)
+{
+    (void)quic; /* the macro is empty in builds that do not check */
+    PICOQUIC_THREAD_SET_CHECK(quic);
+}
+
 void aiopq_end_thread_check(picoquic_quic_t *quic)
 {
     (void)quic; /* the macro is empty in builds that do not check */

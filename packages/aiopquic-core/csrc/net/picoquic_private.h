@@ -24,6 +24,9 @@ bool aiopq_close_is_unsent(picoquic_cnx_t *cnx) AIOPQ_NET;
 
 uint64_t aiopq_smoothed_rtt_us(picoquic_cnx_t *cnx) AIOPQ_NET;
 
+/* From here on only the calling thread may call picoquic, in builds that check. */
+void aiopq_begin_thread_check(picoquic_quic_t *quic) AIOPQ_NET;
+
 /* Lets another thread call picoquic, in builds that check. */
 void aiopq_end_thread_check(picoquic_quic_t *quic) AIOPQ_NET;
 

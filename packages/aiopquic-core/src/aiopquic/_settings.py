@@ -16,6 +16,7 @@ class EngineSettings:
     "IP literals to bind, at most one per family; empty binds the wildcard addresses of both."
     local_port: int = 0
     socket_buffer_bytes: int = 0
+    use_portable_loop: bool = False
     use_pipe_waker: bool = False
     alpn: tuple[str, ...] = ()
     certificate_chain: bytes = b""

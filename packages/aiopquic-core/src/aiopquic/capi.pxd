@@ -153,6 +153,7 @@ cdef extern from "aiopquic/config.h" nogil:
         sockaddr_storage *bind_addresses
         uint16_t local_port
         uint32_t socket_buffer_bytes
+        bint use_portable_loop
         bint use_pipe_waker
         const char **alpn
         aiopq_bytes_t certificate_chain

@@ -28,6 +28,7 @@ typedef struct aiopq_config {
     struct sockaddr_storage bind_addresses[AIOPQ_BIND_ADDRESS_MAX];
     uint16_t local_port;            /* 0 lets the system choose */
     uint32_t socket_buffer_bytes;   /* 0 leaves the system's */
+    bool use_portable_loop;         /* picoquic's packet loop instead of our own, as on other systems than Linux */
     bool use_pipe_waker;            /* a self-pipe instead of eventfd, as on systems without it */
 
     const char *alpn[AIOPQ_ALPN_COUNT_MAX]; /* server: accepted, in order of preference; NULL ends the list */

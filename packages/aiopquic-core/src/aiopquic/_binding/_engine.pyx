@@ -137,6 +137,7 @@ cdef class Engine:
             fill_address(&config.bind_addresses[i], host, 0)
         config.local_port = settings.local_port
         config.socket_buffer_bytes = settings.socket_buffer_bytes
+        config.use_portable_loop = settings.use_portable_loop
         config.use_pipe_waker = settings.use_pipe_waker
         for i, name in enumerate(settings.alpn):
             config.alpn[i] = as_text(name, keep)

@@ -8,6 +8,7 @@ cdef class Stream:
     cdef readonly object id              # the QUIC stream id
     cdef public object sink              # whoever reads this stream; None: the connection's sink does
     cdef public object state             # free for the sink
+    cdef bint _end_taken                 # take() has told of the end
 
     cdef aiopq_status_t _write(self, data, bint fin) except *
 

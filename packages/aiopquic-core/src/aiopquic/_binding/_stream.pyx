@@ -81,7 +81,10 @@ cdef class Stream:
             PyBuffer_Release(&buffer)
 
     def take(self):
-        """Every byte that has arrived: ``(buffers, fin)``, the buffers in order, read-only memoryviews."""
+        """Every byte that has arrived: ``(buffers, fin)``, the buffers in order, read-only memoryviews.
+
+        ``fin`` is True once: the end may be seen here an instant before the readable event that tells of it.
+        """
         cdef c_bool fin = False
         cdef aiopq_chunk_t *chunk = aiopq_stream_take(self._ptr, &fin)
         cdef aiopq_chunk_t *following
@@ -90,7 +93,10 @@ cdef class Stream:
             following = chunk.next
             buffers.append(chunk_view(chunk))
             chunk = following
-        return buffers, <bint>fin
+        if not fin or self._end_taken:
+            return buffers, False
+        self._end_taken = True
+        return buffers, True
 
     def consume(self, uint64_t length):
         """The application is done with ``length`` more bytes: the peer may send that many more."""

@@ -39,6 +39,7 @@ def engine_settings(
         local_port=port,
         alpn=alpn_of(configuration),
         socket_buffer_bytes=configuration.socket_buffer_size or _SOCKET_BUFFER_BYTES,
+        use_portable_loop=os.environ.get("AIOPQUIC_LOOP") == "portable",
         use_pipe_waker=os.environ.get("AIOPQUIC_WAKER") == "pipe",
         verify_peer=configuration.verify_peer,
         keylog_file=_path(configuration.secrets_log_file) or os.environ.get("SSLKEYLOGFILE") or None,

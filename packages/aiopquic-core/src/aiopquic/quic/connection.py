@@ -33,6 +33,10 @@ __all__ = ["QuicConnection", "QuicErrorCode", "stream_is_unidirectional"]
 
 Buffer = bytes | bytearray | memoryview
 
+#: Long writes wait for room in parts: half a budget, so that one fits while the other half drains, and no
+#: more than this.
+_LARGEST_PART = 1 << 18
+
 
 class QuicConnection:
     """One connection, client or server.
@@ -63,7 +67,8 @@ class QuicConnection:
         self._stats_request = 0
         self._stats_waiters: dict[int, asyncio.Future[dict[str, int]]] = {}
         self._paused: set[int] = set()
-        self._unread: dict[int, Stream] = {}
+        self._unread: dict[int, tuple[Stream, list[memoryview], bool]] = {}
+        "Paused streams that have something to tell: the bytes that were taken already, and whether they are the last."
         self._stream_writers: dict[int, list[asyncio.Future[None]]] = {}
         self._connection_writers: list[asyncio.Future[None]] = []
         self._on_closed: Callable[[], object] | None = None
@@ -231,10 +236,10 @@ class QuicConnection:
         Cancellation: what was queued before stays queued and is sent; the rest is not. Safe between calls.
         """
         stream = self._stream_to_send(stream_id)
-        if stream.try_write(data, end_stream) if len(data) <= self._configuration.stream_ring_cap else False:
-            return
         view = memoryview(data).cast("B")
-        part = self._largest_part()
+        if len(view) <= self._budget() and stream.try_write(view, end_stream):
+            return
+        part = max(1, min(self._budget() // 2, _LARGEST_PART))
         position = 0
         while True:
             piece = view[position : position + part]
@@ -246,12 +251,10 @@ class QuicConnection:
             else:
                 await self._wait_for_room(stream, len(piece))
 
-    def _largest_part(self) -> int:
-        """Half of the smaller budget, so that a part fits while the other half drains; 256 KiB at most."""
-        budget = self._configuration.stream_ring_cap
-        if self._configuration.tx_max_queued_bytes:
-            budget = min(budget, self._configuration.tx_max_queued_bytes)
-        return max(1, min(budget // 2, 1 << 18))
+    def _budget(self) -> int:
+        """What a stream may hold at most: the smaller of the two send budgets."""
+        stream, connection = self._configuration.stream_ring_cap, self._configuration.tx_max_queued_bytes
+        return min(stream, connection) if connection else stream
 
     async def _wait_for_room(self, stream: Stream, length: int) -> None:
         """Return when a write of ``length`` may succeed, or when it is certain to fail for another reason."""
@@ -282,10 +285,13 @@ class QuicConnection:
 
     def reset_stream(self, stream_id: int, error_code: int) -> None:
         """Give up sending on a stream (RESET_STREAM, RFC 9000 section 19.4); queued bytes are dropped."""
+        _check_code(error_code)
         self._stream_to_send(stream_id).reset(error_code)
+        self._wake_stream_writer(stream_id)
 
     def stop_stream(self, stream_id: int, error_code: int) -> None:
         """Ask the peer to stop sending (STOP_SENDING, RFC 9000 section 19.5); later bytes are dropped."""
+        _check_code(error_code)
         connection = self._open_connection()
         stream = connection.streams.get(stream_id)
         if stream is None:
@@ -311,6 +317,7 @@ class QuicConnection:
 
         ``frame_type`` belongs to transport errors, which only the stack sends; it is accepted and not used.
         """
+        _check_code(error_code)
         if self._connection is not None and self._close_reason is None:
             self._connection.close(error_code, reason_phrase.encode())
 
@@ -328,9 +335,9 @@ class QuicConnection:
     def resume_reading(self, stream_id: int) -> None:
         """Undo :meth:`pause_reading`; what waits is delivered at once."""
         self._paused.discard(stream_id)
-        stream = self._unread.pop(stream_id, None)
-        if stream is not None:
-            self.stream_readable(stream)
+        unread = self._unread.pop(stream_id, None)
+        if unread is not None:
+            self._hand_over(*unread)
 
     # ---- what is known ----
 
@@ -450,16 +457,23 @@ class QuicConnection:
         stream_id = stream.id
         self._streams.seen(stream_id)
         if stream_id in self._paused:
-            self._unread[stream_id] = stream
-            return
-        buffers, fin = stream.take()
-        if not buffers:
-            if fin:
-                self._emit(StreamDataReceived(stream_id=stream_id, end_stream=True), stream)
-            return
+            self._unread.setdefault(stream_id, (stream, [], False))
+        else:
+            self._hand_over(stream, [], False)
+
+    def _hand_over(self, stream: Stream, buffers: list[memoryview], fin: bool) -> None:
+        """Emit ``buffers`` and what else has arrived, until somebody pauses the stream."""
+        arrived, ends = stream.take()
+        buffers = buffers + arrived
+        fin = fin or ends
+        if fin and not buffers:
+            buffers = [memoryview(b"")]
         last = len(buffers) - 1
         for index, data in enumerate(buffers):
-            self._emit(StreamDataReceived(stream_id=stream_id, data=data, end_stream=fin and index == last), stream)
+            self._emit(StreamDataReceived(stream_id=stream.id, data=data, end_stream=fin and index == last), stream)
+            if index != last and stream.id in self._paused:
+                self._unread[stream.id] = (stream, buffers[index + 1 :], fin)
+                return
 
     def stream_reset(self, stream: Stream, error_code: int) -> None:
         self._streams.seen(stream.id)
@@ -471,7 +485,7 @@ class QuicConnection:
         self._emit(StopSendingReceived(stream_id=stream.id, error_code=error_code))
 
     def stream_writable(self, stream: Stream) -> None:
-        self._wake_stream_writer(stream.id)
+        _wake(self._stream_writers.get(stream.id, []))
 
     def stream_released(self, stream: Stream) -> None:
         if stream.id not in self._unread:
@@ -479,7 +493,9 @@ class QuicConnection:
         self._wake_stream_writer(stream.id)
 
     def _wake_stream_writer(self, stream_id: int) -> None:
+        """A stream can or can't be written any more: whoever waits for room looks again."""
         _wake(self._stream_writers.get(stream_id, []))
+        _wake(self._connection_writers)
 
     # ---- streams ----
 
@@ -508,6 +524,11 @@ class QuicConnection:
             return StreamClosedError(f"stream {stream_id} is over: both directions have ended", stream_id)
         whose = "the peer has not opened it" if not self._streams.is_own(stream_id) else "it was never opened"
         return StreamClosedError(f"stream {stream_id} does not exist: {whose}", stream_id)
+
+
+def _check_code(error_code: int) -> None:
+    if not 0 <= error_code < 1 << 62:
+        raise ValueError(f"an error code is 0 to 2**62 - 1 (RFC 9000 section 16), not {error_code}")
 
 
 def _wake(waiters: list[asyncio.Future[None]]) -> None:

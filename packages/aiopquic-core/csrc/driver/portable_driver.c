@@ -1,10 +1,11 @@
-/* The thread driver: one network thread that runs picoquic's own packet loop. */
+/* The portable driver: one network thread that runs picoquic's own packet loop. */
 #include <errno.h>
 #include <picoquic_packet_loop.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "driver/driver.h"
 #include "engine/engine.h"
 #include "net/events_out.h"
 
@@ -117,11 +118,14 @@ static void wake_network(aiopq_driver_t *driver)
     (void)picoquic_wake_up_network_thread(driver->context);
 }
 
-aiopq_status_t aiopq_engine_start(aiopq_engine_t *engine)
+static void join(aiopq_driver_t *driver)
 {
-    if (engine->was_started) {
-        return AIOPQ_STARTED;
-    }
+    picoquic_delete_network_thread(driver->context); /* wakes and joins */
+    free(driver);
+}
+
+aiopq_status_t aiopq_portable_driver_start(aiopq_engine_t *engine)
+{
     aiopq_driver_t *driver = calloc(1, sizeof(*driver));
     if (driver == NULL) {
         return AIOPQ_NO_MEMORY;
@@ -141,26 +145,6 @@ aiopq_status_t aiopq_engine_start(aiopq_engine_t *engine)
     }
     engine->driver = driver;
     engine->wake_network = wake_network;
-    engine->was_started = true;
-    /* Commands that were posted before there was anybody to wake. */
-    wake_network(driver);
+    engine->join_network = join;
     return AIOPQ_OK;
-}
-
-void aiopq_engine_stop(aiopq_engine_t *engine)
-{
-    if (engine->driver != NULL) {
-        (void)aiopq_command_post(engine, &(aiopq_command_t){.type = AIOPQ_COMMAND_STOP});
-    }
-}
-
-void aiopq_engine_join(aiopq_engine_t *engine)
-{
-    aiopq_driver_t *driver = engine->driver;
-    if (driver != NULL) {
-        engine->wake_network = NULL;
-        engine->driver = NULL;
-        picoquic_delete_network_thread(driver->context); /* joins */
-        free(driver);
-    }
 }

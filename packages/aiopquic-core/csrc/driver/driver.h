@@ -1,0 +1,14 @@
+/* The drivers: what runs an engine. Each is started by a function here and ends by the hooks that it sets in
+ * the engine. */
+#ifndef AIOPQ_DRIVER_DRIVER_H
+#define AIOPQ_DRIVER_DRIVER_H
+
+#include "net/objects.h"
+
+/* One network thread on picoquic's packet loop: any POSIX system. */
+aiopq_status_t aiopq_portable_driver_start(aiopq_engine_t *engine) AIOPQ_LOOP;
+
+/* One network thread on a loop of our own with GSO and GRO: Linux. */
+aiopq_status_t aiopq_linux_driver_start(aiopq_engine_t *engine) AIOPQ_LOOP;
+
+#endif

@@ -1,0 +1,43 @@
+/* Starting, stopping and joining, whichever driver runs. */
+#include "driver/driver.h"
+
+static aiopq_status_t start(aiopq_engine_t *engine)
+{
+#if defined(__linux__)
+    if (!engine->config.use_portable_loop) {
+        return aiopq_linux_driver_start(engine);
+    }
+#endif
+    return aiopq_portable_driver_start(engine);
+}
+
+aiopq_status_t aiopq_engine_start(aiopq_engine_t *engine)
+{
+    if (engine->was_started) {
+        return AIOPQ_STARTED;
+    }
+    aiopq_status_t status = start(engine);
+    if (status == AIOPQ_OK) {
+        engine->was_started = true;
+        /* Commands that were posted before there was anybody to wake. */
+        engine->wake_network(engine->driver);
+    }
+    return status;
+}
+
+void aiopq_engine_stop(aiopq_engine_t *engine)
+{
+    if (engine->driver != NULL) {
+        (void)aiopq_command_post(engine, &(aiopq_command_t){.type = AIOPQ_COMMAND_STOP});
+    }
+}
+
+void aiopq_engine_join(aiopq_engine_t *engine)
+{
+    aiopq_driver_t *driver = engine->driver;
+    if (driver != NULL) {
+        engine->driver = NULL;
+        engine->wake_network = NULL;
+        engine->join_network(driver);
+    }
+}
