@@ -1,0 +1,1 @@
+"""Helpers for tests and for development. Nothing of aiopquic itself needs them."""
