@@ -50,7 +50,9 @@ class Changes:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def wait_for(self, condition: Callable[[], object], what: str, timeout: float = DEADLINE) -> None:
+    async def wait_for(
+        self, condition: Callable[[], object], what: str | Callable[[], str], timeout: float = DEADLINE
+    ) -> None:
         try:
             async with asyncio.timeout(timeout):
                 while not condition():
@@ -58,6 +60,7 @@ class Changes:
                     self._waiters.append(waiter)
                     await waiter
         except TimeoutError:
+            what = what if isinstance(what, str) else what()
             raise AssertionError(f"{what} within {timeout} s") from None
 
 
@@ -100,21 +103,28 @@ class Recorder(QuicConnectionProtocol):
 
     async def wait_for(self, kind: type[E], timeout: float = DEADLINE, **fields: object) -> E:
         """The first event of that kind with those fields, once it is there."""
-        what = f"no {kind.__name__}({fields}) among {self.events}"
+
+        def what() -> str:
+            return f"no {kind.__name__}({fields}) among {self.events}"
+
         await self.changes.wait_for(lambda: self.seen(kind, **fields), what, timeout)
         return self.seen(kind, **fields)[0]
 
     async def wait_end(self, stream_id: int, timeout: float = DEADLINE) -> bytes:
         """All bytes of the stream, once it has ended."""
         await self.changes.wait_for(
-            lambda: stream_id in self.ended, f"no end of stream {stream_id}: {dict(self.lengths)}", timeout
+            lambda: stream_id in self.ended,
+            lambda: f"no end of stream {stream_id}: {dict(self.lengths)}",
+            timeout,
         )
         return bytes(self.data[stream_id])
 
     async def wait_bytes(self, stream_id: int, count: int, timeout: float = DEADLINE) -> bytes:
         """The bytes of the stream, once there are ``count``."""
         await self.changes.wait_for(
-            lambda: len(self.data[stream_id]) >= count, f"no {count} bytes: {dict(self.lengths)}", timeout
+            lambda: len(self.data[stream_id]) >= count,
+            lambda: f"no {count} bytes: {dict(self.lengths)}",
+            timeout,
         )
         return bytes(self.data[stream_id])
 
@@ -289,9 +299,12 @@ async def write_when_possible(
             await asyncio.sleep(POLL_INTERVAL)
 
 
-async def round_trips(protocol: Recorder, count: int = 3) -> None:
-    """Exchange bytes with an :class:`Echo` on other streams: what was on its way has arrived then."""
+async def round_trips(pair: Pair, count: int = 3) -> None:
+    """Exchange bytes on other streams: what was on its way has arrived then."""
     for _ in range(count):
-        stream_id = protocol.quic.get_next_available_stream_id()
-        protocol.quic.send_stream_data(stream_id, b"?", end_stream=True)
-        await protocol.wait_end(stream_id)
+        stream_id = pair.client.quic.get_next_available_stream_id()
+        pair.client.quic.send_stream_data(stream_id, b"?", end_stream=True)
+        if not isinstance(pair.peer, Echo):
+            assert await pair.peer.wait_end(stream_id) == b"?"
+            pair.peer.quic.send_stream_data(stream_id, b"?", end_stream=True)
+        assert await pair.client.wait_end(stream_id) == b"?"
