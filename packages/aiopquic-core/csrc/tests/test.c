@@ -10,18 +10,12 @@
 #include "base/live.h"
 
 #if defined(__SANITIZE_THREAD__)
-/* Races that are known in the sources of others, by function. Two engines in a process are two threads, and
- * these libraries have state that all threads share:
- * - picotls remembers in a 64-bit word whether a log point is active; both threads write the same value;
- * - picoquic's generator for values that need no secrecy has one state for the whole process;
- * - picoquic's own flag for ending a network thread is a plain int, followed by a byte in the wake-up pipe. */
+/* picoquic's flag for ending a network thread is a plain int; a byte in the wake-up pipe follows it, so the
+ * thread sees it. It serves only when an engine is joined that was not stopped. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "race:ptls_log_point_maybe_active\n"
-           "race:ptls_log__recalc_point\n"
-           "race:picoquic_public_random*\n"
-           "race:picoquic_delete_network_thread\n";
+    return "race:picoquic_delete_network_thread\n";
 }
 #endif
 
