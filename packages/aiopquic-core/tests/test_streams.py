@@ -189,9 +189,7 @@ async def test_one_end_only(endpoints: Endpoints):
 
 async def test_more_streams_than_the_peer_allows_at_once(endpoints: Endpoints):
     """Streams beyond the peer's limit wait for earlier ones to end; none is lost."""
-    async with endpoints.pair(
-        server=Echo, server_settings={"max_streams_bidi": 3, "max_streams_uni": 2}
-    ) as pair:
+    async with endpoints.pair(server=Echo, server_settings={"max_streams_bidi": 3, "max_streams_uni": 2}) as pair:
         ids = [pair.client.quic.get_next_available_stream_id() for _ in range(60)]
         one_way = [pair.client.quic.get_next_available_stream_id(True) for _ in range(40)]
         for stream_id in ids + one_way:
@@ -295,7 +293,7 @@ async def test_end_of_a_stream_whose_writer_waits_for_the_connection(endpoints: 
         await pair.peer.wait_bytes(4, 1)
         pair.client.quic.send_stream_data(0, bytes(100_000))
         writer = asyncio.create_task(pair.client.quic.send_stream_data_drained(4, bytes(50_000)))
-        await until(lambda: pair.client.quic._connection_writers, "a writer that waits for the connection")
+        await until(lambda: pair.client.quic._sender._by_connection, "a writer that waits for the connection")
         if who == "peer stops":
             pair.peer.quic.stop_stream(4, 1)
         else:
@@ -410,9 +408,7 @@ async def test_streams_that_never_were(endpoints: Endpoints):
             lambda: peer.send_stream_data(0, b"x"),
             lambda: peer.stop_stream(2, 0),
         ):
-            with pytest.raises(
-                StreamClosedError, match=r"does not exist: the peer has not opened it|unidirectional"
-            ):
+            with pytest.raises(StreamClosedError, match=r"does not exist: the peer has not opened it|unidirectional"):
                 call()
         for wrong in (-1, -4, -2):
             with pytest.raises(ValueError, match=f"stream {wrong} "):
@@ -536,8 +532,8 @@ async def test_cancelled_drained_write(endpoints: Endpoints, budget: str):
         writer.cancel()
         with pytest.raises(asyncio.CancelledError):
             await writer
-        assert pair.client.quic._stream_writers == {}
-        assert pair.client.quic._connection_writers == []
+        assert pair.client.quic._sender._by_stream == {}
+        assert pair.client.quic._sender._by_connection == []
         pair.peer.quic.resume_reading(0)
         await pair.client.quic.send_stream_data_drained(0, b"the end", end_stream=True)
         received = await pair.peer.wait_end(0)

@@ -1,10 +1,11 @@
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from aiopquic._binding._connection import Connection
 
 __all__ = ["TransportContext"]
 
-_Event = tuple[int, int, memoryview | None, bool, int, int, int, int]
+_Event: TypeAlias = tuple[int, int, memoryview | None, bool, int, int, int, int]
 
 EVT_STREAM_DATA: int
 EVT_STREAM_FIN: int
@@ -21,7 +22,6 @@ TX_STREAM_RESET: int
 TX_STOP_SENDING: int
 TX_STREAM_DATA: int
 TX_STREAM_FIN: int
-DEFAULT_MAX_DATA: int
 
 class TransportContext:
     def __init__(

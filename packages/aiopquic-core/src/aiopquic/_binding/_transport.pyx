@@ -1,13 +1,14 @@
 # cython: language_level=3
 """The low-level API: one engine, its events as tuples, its commands as calls. Bring your own event loop."""
 import ipaddress
+import os
 import select
-import ssl
 from collections import deque
 
 from aiopquic._binding._engine import Engine
+from aiopquic._files import explain, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
-from aiopquic.exceptions import BindError, CloseKind, ConfigurationError, StreamClosedError
+from aiopquic.exceptions import BindError, CertificateFileError, CloseKind, ConfigurationError, StreamClosedError
 
 __all__ = ["TransportContext"]
 
@@ -34,6 +35,9 @@ TX_STREAM_FIN = 129
 cdef int START_TIMEOUT_MS = 5000
 
 cdef object DEFAULT_MAX_DATA = 1 << 24
+
+# Enough for the bursts of a fast sender on one host.
+cdef object DEFAULT_SOCKET_BUFFER = 4 << 20
 
 
 class _ConnectionEvents:
@@ -123,41 +127,45 @@ class TransportContext:
             ConfigurationError, CertificateFileError: a setting is wrong.
             BindError: (an OSError) the port is in use, or not allowed.
         """
-        from aiopquic.quic._engine_settings import engine_settings, explain
-        from aiopquic.quic.configuration import QuicConfiguration
-
         if self._engine is not None:
             raise RuntimeError("Transport already started: make another TransportContext")
         names = tuple(alpn_list) if alpn_list else ((alpn,) if alpn else ())
-        configuration = QuicConfiguration(
-            alpn_protocols=names,
+        if not names:
+            raise ConfigurationError("QUIC needs an application protocol: give alpn or alpn_list")
+        if not 0 <= port <= 65535:
+            raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
+        settings = EngineSettings(
             is_client=is_client,
-            idle_timeout=idle_timeout_ms / 1000,
-            keep_alive_interval=keep_alive_interval_ms / 1000 or None,
-            socket_buffer_size=socket_buffer_size or None,
+            bind_addresses=(host,) if host else ("0.0.0.0",),
+            local_port=port,
+            socket_buffer_bytes=socket_buffer_size or DEFAULT_SOCKET_BUFFER,
+            alpn=names,
+            certificate_chain=b"" if is_client else read_certificate(cert_file),
+            private_key=b"" if is_client else read_private_key(key_file),
+            private_key_password=key_password.encode() if isinstance(key_password, str) else key_password,
+            trusted_roots=trusted_roots(ca_file) if is_client and verify_peer else (),
+            verify_peer=verify_peer,
+            keylog_file=keylog_filename,
+            qlog_dir=qlog_dir,
+            congestion_control=congestion_control_algorithm,
+            cipher_suite=cipher_suite,
+            max_connections=max_connections,
+            idle_timeout_ms=idle_timeout_ms,
+            keep_alive_us=keep_alive_interval_ms * 1000,
             max_data=initial_max_data or DEFAULT_MAX_DATA,
             max_stream_data=rx_data_ring_cap or DEFAULT_MAX_DATA,
-            max_datagram_frame_size=max_datagram_frame_size,
-            certificate_file=cert_file,
-            private_key_file=key_file,
-            private_key_password=key_password,
-            verify_mode=ssl.CERT_REQUIRED if verify_peer else ssl.CERT_NONE,
-            cafile=ca_file,
-            secrets_log_file=keylog_filename,
-            qlog_dir=qlog_dir,
-            congestion_control_algorithm=congestion_control_algorithm,
-            stream_ring_cap=stream_ring_cap,
+            initial_stream_window=min(1 << 16, rx_data_ring_cap or DEFAULT_MAX_DATA),
             max_streams_uni=initial_max_streams_uni or 512,
             max_streams_bidi=initial_max_streams_bidi or 512,
-            max_connections=max_connections,
-            cipher_suite=cipher_suite or None,
-            event_ring_capacity=self._command_capacity or None,
+            max_datagram_frame_size=max_datagram_frame_size,
+            send_budget_stream=stream_ring_cap,
+            send_budget_conn=1 << 60,
+            command_capacity=self._command_capacity,
         )
-        settings = engine_settings(configuration, bind_addresses=(host,) if host else ("0.0.0.0",), port=port)
         try:
             engine = Engine(settings)
-        except ConfigurationError as error:
-            raise explain(error, configuration) from None
+        except CertificateFileError as error:
+            raise explain(error, cert_file, key_file, bool(key_password)) from None
         engine.sink = self
         self._alpn = names
         self._engine = engine
@@ -172,7 +180,6 @@ class TransportContext:
                 raise TimeoutError("the network thread did not start")
             self._engine.drain()
         if self._error is not None:
-            import os
             self._engine.join()
             raise BindError(self._error, f"UDP port {port} can't be bound: {os.strerror(self._error)}")
         self._engine.rearm()  # the loop-ready event waits for drain_rx()

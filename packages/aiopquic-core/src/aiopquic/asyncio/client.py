@@ -34,6 +34,7 @@ async def connect(
 
     Args:
         host: a name or an IP literal.
+        port: the server's UDP port.
         configuration: needs at least ``alpn_protocols``.
         create_protocol: called with ``(quic, stream_handler=...)``; QuicConnectionProtocol when left out.
         stream_handler: called with the reader and writer of each stream that the peer opens.

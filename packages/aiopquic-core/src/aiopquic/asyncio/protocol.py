@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from aiopquic.asyncio.streams import StreamAdapter
 from aiopquic.quic.connection import QuicConnection
@@ -95,9 +95,7 @@ class QuicConnectionProtocol:
     def transmit(self) -> None:
         """Nothing to do: the network thread sends what was queued by itself. Kept for programs that call it."""
 
-    async def create_stream(
-        self, is_unidirectional: bool = False
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def create_stream(self, is_unidirectional: bool = False) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a stream and return an asyncio reader and writer for it.
 
         Backpressure: ``await writer.drain()`` waits until the send budget has room; a reader that nobody reads holds
@@ -109,7 +107,7 @@ class QuicConnectionProtocol:
             adapter.reader.feed_eof()
         return adapter.reader, adapter.writer
 
-    async def __aenter__(self) -> QuicConnectionProtocol:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

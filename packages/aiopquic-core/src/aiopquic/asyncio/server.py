@@ -7,7 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from aiopquic.asyncio.protocol import QuicConnectionProtocol, StreamHandler
 from aiopquic.exceptions import ConfigurationError
@@ -110,7 +110,7 @@ class QuicServer:
             await self.aclose()
             raise
 
-    async def __aenter__(self) -> QuicServer:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -156,9 +156,7 @@ async def serve(
     return server
 
 
-async def _bind_addresses(
-    loop: asyncio.AbstractEventLoop, host: str | None, family: int | None
-) -> tuple[str, ...]:
+async def _bind_addresses(loop: asyncio.AbstractEventLoop, host: str | None, family: int | None) -> tuple[str, ...]:
     """IP literals to bind, at most one per family."""
     if host in (None, "", "::"):
         both = ("0.0.0.0", "::") if _has_ipv6() else ("0.0.0.0",)

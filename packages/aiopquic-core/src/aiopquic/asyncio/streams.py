@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -69,7 +70,7 @@ class _StreamTransport(asyncio.Transport):
                 if isinstance(error, StreamError):
                     self.fail(error)
                     return
-            except Exception as error:  # noqa: BLE001 - told to drain(), as asyncio does
+            except Exception as error:
                 self.fail(error)
                 return
             self._waiting.append(bytes(data))
@@ -87,7 +88,7 @@ class _StreamTransport(asyncio.Transport):
                 await self._quic.send_stream_data_drained(self._stream_id, data)
             if self._eof:
                 await self._quic.send_stream_data_drained(self._stream_id, b"", end_stream=True)
-        except Exception as error:  # noqa: BLE001 - told to drain(), as asyncio does
+        except Exception as error:
             self.fail(error)
         finally:
             self._sender = None
@@ -117,10 +118,8 @@ class _StreamTransport(asyncio.Transport):
         self._closing = True
         if self.failure is None and not self._eof:
             self._eof = True
-            try:
+            with contextlib.suppress(StreamError, ConnectionError):
                 self._quic.reset_stream(self._stream_id, 0)
-            except (StreamError, ConnectionError):
-                pass
 
     def pause_reading(self) -> None:
         self._quic.pause_reading(self._stream_id)

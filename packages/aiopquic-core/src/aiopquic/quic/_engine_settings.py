@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
+from aiopquic._files import StrPath, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
-from aiopquic.exceptions import CertificateFileError, ConfigurationError
-from aiopquic.quic._files import read_certificate, read_private_key, trusted_roots
-from aiopquic.quic.configuration import QuicConfiguration, StrPath
+from aiopquic.exceptions import ConfigurationError
+from aiopquic.quic.configuration import QuicConfiguration
 
-__all__ = ["alpn_of", "engine_settings", "explain"]
+__all__ = ["alpn_of", "engine_settings"]
 
 #: Asked of the system for each socket: enough for the bursts of a fast sender on one host.
 _SOCKET_BUFFER_BYTES = 4 << 20
@@ -63,10 +63,10 @@ def engine_settings(
     _check_keylog(settings.keylog_file)
     if configuration.is_client:
         if configuration.verify_peer:
-            settings.trusted_roots = trusted_roots(configuration)
+            settings.trusted_roots = trusted_roots(configuration.cafile, configuration.capath, configuration.cadata)
     else:
-        settings.certificate_chain = read_certificate(configuration)
-        settings.private_key = read_private_key(configuration)
+        settings.certificate_chain = read_certificate(configuration.certificate_file)
+        settings.private_key = read_private_key(configuration.private_key_file)
         settings.private_key_password = password.encode() if isinstance(password, str) else password
     return settings
 
@@ -82,12 +82,3 @@ def _check_keylog(path: str | None) -> None:
                 pass
         except OSError as error:
             raise ConfigurationError(f"the key log file {path!r} can't be written: {error.strerror}") from error
-
-
-def explain(error: CertificateFileError, configuration: QuicConfiguration) -> CertificateFileError:
-    """The same error with the names of the files that it is about."""
-    files = f"certificate {_path(configuration.certificate_file)!r}, key {_path(configuration.private_key_file)!r}"
-    hint = ""
-    if "could not be read" in str(error):
-        hint = "; is it encrypted with another password?" if configuration.private_key_password else "; is it encrypted?"
-    return CertificateFileError(f"{error} ({files}){hint}", _path(configuration.private_key_file))

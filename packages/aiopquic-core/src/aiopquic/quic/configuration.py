@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from aiopquic._binding._engine import is_congestion_control
+from aiopquic._files import StrPath
 from aiopquic.exceptions import ConfigurationError
 
 __all__ = ["CIPHER_SUITES", "QUIC_V1", "QUIC_V2", "QuicConfiguration"]
@@ -29,8 +29,6 @@ _MAX_ALPN_ACCEPTED = 31
 
 #: ``verify_mode`` values: asked for by name, or by the constants of ``ssl``.
 _VERIFY_MODES = (None, ssl.CERT_NONE, ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED)
-
-StrPath = str | os.PathLike[str]
 
 
 @dataclass
@@ -143,9 +141,7 @@ class QuicConfiguration:
             raise ConfigurationError(f"at most {limit} ALPN protocols, not {len(self.alpn_protocols)}")
         for name in self.alpn_protocols:
             if not isinstance(name, str) or not 1 <= len(name.encode()) <= 255 or "\0" in name:
-                raise ConfigurationError(
-                    f"an ALPN protocol is a text of 1 to 255 bytes without NUL, not {name!r}"
-                )
+                raise ConfigurationError(f"an ALPN protocol is a text of 1 to 255 bytes without NUL, not {name!r}")
 
     def _validate_numbers(self) -> None:
         self._require("idle_timeout", 0, 10**6, "seconds, 0 for none")
@@ -186,9 +182,7 @@ class QuicConfiguration:
         if self.verify_mode not in _VERIFY_MODES:
             raise ConfigurationError(f"verify_mode is None or a VerifyMode of ssl, not {self.verify_mode!r}")
         if self.ip_family not in (None, socket.AF_INET, socket.AF_INET6):
-            raise ConfigurationError(
-                f"ip_family is socket.AF_INET, socket.AF_INET6 or None, not {self.ip_family!r}"
-            )
+            raise ConfigurationError(f"ip_family is socket.AF_INET, socket.AF_INET6 or None, not {self.ip_family!r}")
         if self.qlog_dir is not None and not Path(self.qlog_dir).is_dir():
             raise ConfigurationError(f"qlog_dir {str(self.qlog_dir)!r} is not an existing folder")
 

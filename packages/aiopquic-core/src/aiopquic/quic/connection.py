@@ -23,6 +23,8 @@ from aiopquic.quic.events import (
     StreamDataReceived,
     StreamReset,
 )
+from aiopquic.quic.sending import Sender
+from aiopquic.quic.snapshots import PathSnapshots
 from aiopquic.quic.streams import StreamTable, stream_is_unidirectional
 
 if TYPE_CHECKING:
@@ -34,8 +36,6 @@ __all__ = ["QuicConnection", "QuicErrorCode", "stream_is_unidirectional"]
 Buffer = bytes | bytearray | memoryview
 
 #: Long writes wait for room in parts: half a budget, so that one fits while the other half drains, and no
-#: more than this.
-_LARGEST_PART = 1 << 18
 
 
 class QuicConnection:
@@ -63,14 +63,11 @@ class QuicConnection:
         self._handler: Callable[[QuicEvent], None] | None = None
         self._info: HandshakeInfo | None = None
         self._close_reason: CloseReason | None = None
-        self._stats: dict[str, int] = {}
-        self._stats_request = 0
-        self._stats_waiters: dict[int, asyncio.Future[dict[str, int]]] = {}
+        self._snapshots = PathSnapshots()
+        self._sender = Sender(configuration)
         self._paused: set[int] = set()
         self._unread: dict[int, tuple[Stream, list[memoryview], bool]] = {}
         "Paused streams that have something to tell: the bytes that were taken already, and whether they are the last."
-        self._stream_writers: dict[int, list[asyncio.Future[None]]] = {}
-        self._connection_writers: list[asyncio.Future[None]] = []
         self._on_closed: Callable[[], object] | None = None
         if connection is not None:
             connection.sink = self
@@ -188,7 +185,7 @@ class QuicConnection:
         """Bytes count as consumed when the handler returns, or raises: a broken handler must not stall its peer."""
         try:
             handler(event)
-        except Exception as error:  # noqa: BLE001 - user code may raise anything
+        except Exception as error:
             assert self._engine is not None
             self._engine.handler_failed(error, self._connection)
         finally:
@@ -236,58 +233,13 @@ class QuicConnection:
         Cancellation: what was queued before stays queued and is sent; the rest is not. Safe between calls.
         """
         stream = self._stream_to_send(stream_id)
-        view = memoryview(data).cast("B")
-        if len(view) <= self._budget() and stream.try_write(view, end_stream):
-            return
-        part = max(1, min(self._budget() // 2, _LARGEST_PART))
-        position = 0
-        while True:
-            piece = view[position : position + part]
-            is_last = position + len(piece) == len(view)
-            if stream.try_write(piece, end_stream and is_last):
-                position += len(piece)
-                if is_last:
-                    return
-            else:
-                await self._wait_for_room(stream, len(piece))
-
-    def _budget(self) -> int:
-        """What a stream may hold at most: the smaller of the two send budgets."""
-        stream, connection = self._configuration.stream_ring_cap, self._configuration.tx_max_queued_bytes
-        return min(stream, connection) if connection else stream
-
-    async def _wait_for_room(self, stream: Stream, length: int) -> None:
-        """Return when a write of ``length`` may succeed, or when it is certain to fail for another reason."""
-        if self._close_reason is not None:
-            raise self._close_reason.exception()
-        assert self._connection is not None
-        if self._configuration.stream_ring_cap - stream.send_queued < length:
-            waiters = self._stream_writers.setdefault(stream.id, [])
-            will_tell = stream.want_writable()
-        else:
-            waiters = self._connection_writers
-            will_tell = self._connection.want_writable()
-        if not will_tell:
-            await asyncio.sleep(0)  # there is room already, or the network thread is behind with commands
-            return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            waiters.remove(waiter)
-            if not waiters and waiters is self._stream_writers.get(stream.id):
-                del self._stream_writers[stream.id]
-
-    def _wake_writers(self) -> None:
-        for waiters in [*self._stream_writers.values(), self._connection_writers]:
-            _wake(waiters)
+        await self._sender.write(self._open_connection(), stream, data, end_stream)
 
     def reset_stream(self, stream_id: int, error_code: int) -> None:
         """Give up sending on a stream (RESET_STREAM, RFC 9000 section 19.4); queued bytes are dropped."""
         _check_code(error_code)
         self._stream_to_send(stream_id).reset(error_code)
-        self._wake_stream_writer(stream_id)
+        self._sender.stream_changed(stream_id)
 
     def stop_stream(self, stream_id: int, error_code: int) -> None:
         """Ask the peer to stop sending (STOP_SENDING, RFC 9000 section 19.5); later bytes are dropped."""
@@ -382,9 +334,8 @@ class QuicConnection:
     def path_quality(self) -> dict[str, int]:
         """The latest snapshot of the path's figures, and a request for a newer one; see :meth:`stats`."""
         if self._connection is not None and self._close_reason is None:
-            self._stats_request += 1
-            self._connection.request_stats(self._stats_request)
-        return dict(self._stats)
+            self._snapshots.ask(self._connection)
+        return dict(self._snapshots.latest)
 
     async def stats(self) -> dict[str, int]:
         """A fresh snapshot: rtt (microseconds), cwin, sent, lost, rates and bytes of the connection's path.
@@ -394,17 +345,8 @@ class QuicConnection:
         Cancellation: safe.
         """
         if self._connection is None or self._close_reason is not None:
-            return dict(self._stats)
-        self._stats_request += 1
-        waiter: asyncio.Future[dict[str, int]] = asyncio.get_running_loop().create_future()
-        self._stats_waiters[self._stats_request] = waiter
-        request = self._stats_request
-        try:
-            if not self._connection.request_stats(request):
-                return dict(self._stats)
-            return dict(await waiter)
-        finally:
-            self._stats_waiters.pop(request, None)
+            return dict(self._snapshots.latest)
+        return await self._snapshots.fresh(self._connection)
 
     @property
     def bytes_sent(self) -> int:
@@ -428,10 +370,8 @@ class QuicConnection:
 
     def connection_closed(self, reason: CloseReason) -> None:
         self._close_reason = reason
-        for waiter in self._stats_waiters.values():
-            if not waiter.done():
-                waiter.set_result(self._stats)
-        self._wake_writers()
+        self._snapshots.connection_closed()
+        self._sender.connection_closed(reason)
         self._emit(
             ConnectionTerminated(
                 error_code=reason.error_code,
@@ -445,13 +385,10 @@ class QuicConnection:
             self._on_closed()
 
     def connection_stats(self, request: int, stats: dict[str, int]) -> None:
-        self._stats = stats
-        waiter = self._stats_waiters.get(request)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(stats)
+        self._snapshots.received(request, stats)
 
     def connection_writable(self) -> None:
-        _wake(self._connection_writers)
+        self._sender.connection_writable()
 
     def stream_readable(self, stream: Stream) -> None:
         stream_id = stream.id
@@ -481,21 +418,16 @@ class QuicConnection:
 
     def stream_stopped(self, stream: Stream, error_code: int) -> None:
         self._streams.seen(stream.id)
-        self._wake_stream_writer(stream.id)
+        self._sender.stream_changed(stream.id)
         self._emit(StopSendingReceived(stream_id=stream.id, error_code=error_code))
 
     def stream_writable(self, stream: Stream) -> None:
-        _wake(self._stream_writers.get(stream.id, []))
+        self._sender.stream_changed(stream.id)
 
     def stream_released(self, stream: Stream) -> None:
         if stream.id not in self._unread:
             self._paused.discard(stream.id)
-        self._wake_stream_writer(stream.id)
-
-    def _wake_stream_writer(self, stream_id: int) -> None:
-        """A stream can or can't be written any more: whoever waits for room looks again."""
-        _wake(self._stream_writers.get(stream_id, []))
-        _wake(self._connection_writers)
+        self._sender.stream_changed(stream.id)
 
     # ---- streams ----
 
@@ -529,9 +461,3 @@ class QuicConnection:
 def _check_code(error_code: int) -> None:
     if not 0 <= error_code < 1 << 62:
         raise ValueError(f"an error code is 0 to 2**62 - 1 (RFC 9000 section 16), not {error_code}")
-
-
-def _wake(waiters: list[asyncio.Future[None]]) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(None)

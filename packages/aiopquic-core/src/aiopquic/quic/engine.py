@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aiopquic._binding._engine import Engine
+from aiopquic._files import explain
 from aiopquic._settings import EngineSettings
 from aiopquic.exceptions import BindError, CertificateFileError
-from aiopquic.quic._engine_settings import engine_settings, explain
+from aiopquic.quic._engine_settings import engine_settings
 from aiopquic.quic.configuration import QuicConfiguration
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class QuicEngine:
         try:
             self._engine = Engine(self.settings)
         except CertificateFileError as error:
-            raise explain(error, configuration) from None
+            files = configuration.certificate_file, configuration.private_key_file
+            raise explain(error, *files, bool(configuration.private_key_password)) from None
         self._engine.sink = self
         self._on_accept = on_accept
         self._loop: asyncio.AbstractEventLoop | None = None

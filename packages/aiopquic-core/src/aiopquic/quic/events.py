@@ -59,7 +59,7 @@ class StreamDataReceived(QuicEvent):
     """Bytes arrived in order on a stream."""
 
     stream_id: int = 0
-    data: memoryview = memoryview(b"")
+    data: memoryview = memoryview(b"")  # noqa: RUF009 - read-only, so that all may share it
     "Read-only; stays valid as long as it is kept."
     end_stream: bool = False
     "True when no more bytes follow (FIN)."

@@ -10,9 +10,10 @@ from pathlib import Path
 import certifi
 
 from aiopquic.exceptions import CertificateFileError
-from aiopquic.quic.configuration import QuicConfiguration, StrPath
 
-__all__ = ["read_certificate", "read_private_key", "trusted_roots"]
+__all__ = ["StrPath", "explain", "read_certificate", "read_private_key", "trusted_roots"]
+
+StrPath = str | os.PathLike[str]
 
 
 def _read(path: StrPath, what: str) -> bytes:
@@ -24,9 +25,8 @@ def _read(path: StrPath, what: str) -> bytes:
         ) from error
 
 
-def read_certificate(configuration: QuicConfiguration) -> bytes:
-    """The server's certificate chain, as PEM."""
-    path = configuration.certificate_file
+def read_certificate(path: StrPath | None) -> bytes:
+    """A server's certificate chain, as PEM."""
     if path is None:
         raise CertificateFileError("a server needs a certificate: set certificate_file, or call load_cert_chain()")
     text = _read(path, "certificate file")
@@ -35,9 +35,8 @@ def read_certificate(configuration: QuicConfiguration) -> bytes:
     return text
 
 
-def read_private_key(configuration: QuicConfiguration) -> bytes:
-    """The server's private key, as PEM."""
-    path = configuration.private_key_file
+def read_private_key(path: StrPath | None) -> bytes:
+    """A server's private key, as PEM."""
     if path is None:
         raise CertificateFileError("a server needs a private key: set private_key_file, or call load_cert_chain()")
     text = _read(path, "private key file")
@@ -46,18 +45,34 @@ def read_private_key(configuration: QuicConfiguration) -> bytes:
     return text
 
 
-def trusted_roots(configuration: QuicConfiguration) -> tuple[bytes, ...]:
-    """The certificates that a client trusts, as DER; never empty."""
-    roots: list[bytes] = []
-    if configuration.cafile is not None:
-        roots += _roots_of_file(configuration.cafile)
-    if configuration.capath is not None:
-        roots += _roots_of_folder(configuration.capath)
-    if configuration.cadata is not None:
-        data = configuration.cadata
-        roots += _load(data.decode() if isinstance(data, bytes) and b"-----BEGIN" in data else data, "cadata", None)
-    if configuration.cafile is None and configuration.capath is None and configuration.cadata is None:
+def explain(
+    error: CertificateFileError, certificate: StrPath | None, key: StrPath | None, has_password: bool
+) -> CertificateFileError:
+    """The same error with the names of the files that it is about."""
+    text = f"{error} (certificate {_name(certificate)!r}, key {_name(key)!r})"
+    if "could not be read" in str(error):
+        text += "; is it encrypted with another password?" if has_password else "; is it encrypted?"
+    return CertificateFileError(text, _name(key))
+
+
+def _name(path: StrPath | None) -> str | None:
+    return None if path is None else os.fspath(path)
+
+
+def trusted_roots(
+    cafile: StrPath | None = None, capath: StrPath | None = None, cadata: str | bytes | None = None
+) -> tuple[bytes, ...]:
+    """The certificates that a client trusts, as DER; certifi's when nothing is given; never empty."""
+    if cafile is None and capath is None and cadata is None:
         return _certifi_roots()
+    roots: list[bytes] = []
+    if cafile is not None:
+        roots += _roots_of_file(cafile)
+    if capath is not None:
+        roots += _roots_of_folder(capath)
+    if cadata is not None:
+        is_pem = isinstance(cadata, bytes) and b"-----BEGIN" in cadata
+        roots += _load(cadata.decode() if is_pem and isinstance(cadata, bytes) else cadata, "cadata", None)
     return tuple(roots)
 
 

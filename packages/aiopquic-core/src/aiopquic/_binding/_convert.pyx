@@ -1,0 +1,187 @@
+# cython: language_level=3
+"""Between the values of Python and those of C: addresses, texts, snapshots."""
+import ipaddress
+import socket
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+
+from aiopquic.capi cimport (
+    AIOPQ_CLOSE_APPLICATION,
+    AIOPQ_CLOSE_HANDSHAKE_TIMEOUT,
+    AIOPQ_CLOSE_IDLE_TIMEOUT,
+    AIOPQ_CLOSE_STATELESS_RESET,
+    AIOPQ_CLOSE_TRANSPORT,
+    AIOPQ_CLOSE_VERSION_NEGOTIATION,
+    AIOPQ_NO_FRAME,
+    aiopq_bytes_t,
+    aiopq_close_info_t,
+    aiopq_conn_info_t,
+    aiopq_conn_stats_t,
+    aiopq_transport_parameters_t,
+    aiopq_verify_error_text,
+    sockaddr_storage,
+)
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memcpy
+
+from aiopquic._sinks import HandshakeInfo
+from aiopquic.exceptions import CloseKind, CloseReason
+
+
+cdef extern from "<netinet/in.h>" nogil:
+    cdef struct in_addr:
+        pass
+    cdef struct sockaddr_in:
+        unsigned short sin_family
+        uint16_t sin_port
+        in_addr sin_addr
+    cdef struct sockaddr_in6:
+        unsigned short sin6_family
+        uint16_t sin6_port
+        uint8_t *sin6_addr
+        uint32_t sin6_scope_id
+    uint16_t htons(uint16_t value)
+    uint16_t ntohs(uint16_t value)
+
+
+cdef int AF_INET = socket.AF_INET
+cdef int AF_INET6 = socket.AF_INET6
+
+
+cdef const char *as_text(value, list keep) except? NULL:
+    if value is None:
+        return NULL
+    encoded = value if isinstance(value, bytes) else value.encode()
+    if b"\0" in encoded:
+        raise ValueError("a setting contains a zero byte")
+    keep.append(encoded)
+    return <const char *>(<bytes>encoded)
+
+
+cdef int fill_bytes(aiopq_bytes_t *target, bytes value, list keep) except -1:
+    keep.append(value)
+    target.data = <const uint8_t *><const char *>value
+    target.length = <size_t>len(value)
+    return 0
+
+
+cdef int fill_address(sockaddr_storage *target, str host, uint16_t port) except -1:
+    cdef sockaddr_in *v4 = <sockaddr_in *>target
+    cdef sockaddr_in6 *v6 = <sockaddr_in6 *>target
+    literal, _, zone = host.partition("%")
+    address = ipaddress.ip_address(literal)
+    cdef bytes packed = address.packed
+    if address.version == 4:
+        v4.sin_family = <unsigned short>AF_INET
+        v4.sin_port = htons(port)
+        memcpy(&v4.sin_addr, <const char *>packed, 4)
+    else:
+        v6.sin6_family = <unsigned short>AF_INET6
+        v6.sin6_port = htons(port)
+        memcpy(&v6.sin6_addr, <const char *>packed, 16)
+        if zone:
+            v6.sin6_scope_id = int(zone) if zone.isdigit() else socket.if_nametoindex(zone)
+    return 0
+
+
+cdef read_address(sockaddr_storage *source):
+    cdef sockaddr_in *v4 = <sockaddr_in *>source
+    cdef sockaddr_in6 *v6 = <sockaddr_in6 *>source
+    if source.ss_family == AF_INET:
+        return socket.inet_ntop(AF_INET, PyBytes_FromStringAndSize(<char *>&v4.sin_addr, 4)), ntohs(v4.sin_port)
+    if source.ss_family == AF_INET6:
+        packed = PyBytes_FromStringAndSize(<char *>&v6.sin6_addr, 16)
+        return socket.inet_ntop(AF_INET6, packed), ntohs(v6.sin6_port)
+    return None
+
+
+cdef close_reason(aiopq_close_info_t *info):
+    if info is NULL:   # there was no memory for the details
+        return CloseReason(CloseKind.LOCAL_FAILURE)
+    if info.kind == AIOPQ_CLOSE_APPLICATION:
+        kind = CloseKind.APPLICATION
+    elif info.kind == AIOPQ_CLOSE_TRANSPORT:
+        kind = CloseKind.TRANSPORT
+    elif info.kind == AIOPQ_CLOSE_IDLE_TIMEOUT:
+        kind = CloseKind.IDLE_TIMEOUT
+    elif info.kind == AIOPQ_CLOSE_HANDSHAKE_TIMEOUT:
+        kind = CloseKind.HANDSHAKE_TIMEOUT
+    elif info.kind == AIOPQ_CLOSE_STATELESS_RESET:
+        kind = CloseKind.STATELESS_RESET
+    elif info.kind == AIOPQ_CLOSE_VERSION_NEGOTIATION:
+        kind = CloseKind.VERSION_NEGOTIATION
+    else:
+        kind = CloseKind.LOCAL_FAILURE
+    return CloseReason(
+        kind,
+        is_remote=info.is_remote,
+        error_code=info.error_code,
+        frame_type=None if info.frame_type == AIOPQ_NO_FRAME else info.frame_type,
+        reason=PyBytes_FromStringAndSize(info.reason, info.reason_length).decode("utf-8", "replace"),
+        verify_error=aiopq_verify_error_text(info.verify_error).decode() if info.verify_error != 0 else "",
+    )
+
+
+cdef handshake_info(aiopq_conn_info_t *info):
+    alpn = PyBytes_FromStringAndSize(info.alpn, info.alpn_length).decode("utf-8", "replace")
+    name = PyBytes_FromStringAndSize(info.server_name, info.server_name_length).decode("utf-8", "replace")
+    return HandshakeInfo(
+        alpn or None,
+        name or None,
+        info.version,
+        <bint>info.is_resumed,
+        read_address(&info.peer_address),
+        read_address(&info.local_address),
+        {
+            "local": PyBytes_FromStringAndSize(<char *>info.local_id, info.local_id_length),
+            "remote": PyBytes_FromStringAndSize(<char *>info.remote_id, info.remote_id_length),
+            "initial": PyBytes_FromStringAndSize(<char *>info.initial_id, info.initial_id_length),
+        },
+        parameters_dict(&info.local_parameters),
+        parameters_dict(&info.remote_parameters),
+    )
+
+
+cdef parameters_dict(aiopq_transport_parameters_t *p):
+    return {
+        "initial_max_data": p.initial_max_data,
+        "initial_max_stream_data_bidi_local": p.initial_max_stream_data_bidi_local,
+        "initial_max_stream_data_bidi_remote": p.initial_max_stream_data_bidi_remote,
+        "initial_max_stream_data_uni": p.initial_max_stream_data_uni,
+        "initial_max_streams_bidi": p.initial_max_streams_bidi,
+        "initial_max_streams_uni": p.initial_max_streams_uni,
+        "max_idle_timeout": p.max_idle_timeout_ms,
+        "max_udp_payload_size": p.max_udp_payload_size,
+        "max_ack_delay": p.max_ack_delay_us,
+        "ack_delay_exponent": p.ack_delay_exponent,
+        "active_connection_id_limit": p.active_connection_id_limit,
+        "disable_active_migration": <bint>p.disable_active_migration,
+        "max_datagram_frame_size": p.max_datagram_frame_size,
+        "min_ack_delay": p.min_ack_delay_us,
+        "grease_quic_bit": <bint>p.grease_quic_bit,
+    }
+
+
+cdef stats_dict(aiopq_conn_stats_t *s):
+    return {
+        "receive_rate_estimate": s.receive_rate_estimate,
+        "pacing_rate": s.pacing_rate,
+        "cwin": s.cwin,
+        "rtt": s.rtt,
+        "rtt_sample": s.rtt_sample,
+        "rtt_variant": s.rtt_variant,
+        "rtt_min": s.rtt_min,
+        "rtt_max": s.rtt_max,
+        "sent": s.packets_sent,
+        "lost": s.packets_lost,
+        "timer_losses": s.timer_losses,
+        "spurious_losses": s.spurious_losses,
+        "max_spurious_rtt": s.max_spurious_rtt,
+        "max_reorder_delay": s.max_reorder_delay,
+        "max_reorder_gap": s.max_reorder_gap,
+        "bytes_in_transit": s.bytes_in_transit,
+        "bytes_sent": s.bytes_sent,
+        "bytes_received": s.bytes_received,
+        "stream_bytes_sent": s.stream_bytes_sent,
+        "stream_bytes_received": s.stream_bytes_received,
+    }

@@ -1,0 +1,93 @@
+"""Awaited writes: parts that fit the send budgets, and the waiting between them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiopquic.exceptions import CloseReason
+from aiopquic.quic.configuration import QuicConfiguration
+
+if TYPE_CHECKING:
+    from aiopquic._binding._connection import Connection
+    from aiopquic._binding._stream import Stream
+
+__all__ = ["Sender"]
+
+#: The largest part of a long write: what a few round trips of a fast path take.
+PART_BYTES = 1 << 18
+
+
+class Sender:
+    """Writes to the streams of one connection that wait for room."""
+
+    def __init__(self, configuration: QuicConfiguration) -> None:
+        self._stream_budget = configuration.stream_ring_cap
+        budget = min(self._stream_budget, configuration.tx_max_queued_bytes or self._stream_budget)
+        self._budget = budget
+        # Half of the smaller budget: a part fits while the other half drains.
+        self._part = max(1, min(budget // 2, PART_BYTES))
+        self._by_stream: dict[int, list[asyncio.Future[None]]] = {}
+        self._by_connection: list[asyncio.Future[None]] = []
+        self._close_reason: CloseReason | None = None
+
+    async def write(
+        self, connection: Connection, stream: Stream, data: bytes | bytearray | memoryview, end_stream: bool
+    ) -> None:
+        """Queue all of ``data``; a write that fits at once takes no turn of the loop."""
+        view = memoryview(data).cast("B")
+        if len(view) <= self._budget and stream.try_write(view, end_stream):
+            return
+        position = 0
+        while True:
+            piece = view[position : position + self._part]
+            is_last = position + len(piece) == len(view)
+            if stream.try_write(piece, end_stream and is_last):
+                position += len(piece)
+                if is_last:
+                    return
+            else:
+                await self._wait_for_room(connection, stream, len(piece))
+
+    async def _wait_for_room(self, connection: Connection, stream: Stream, length: int) -> None:
+        """Return when a write of ``length`` may succeed, or is certain to fail for another reason."""
+        if self._stream_budget - stream.send_queued < length:
+            waiters = self._by_stream.setdefault(stream.id, [])
+            will_tell = stream.want_writable()
+        else:
+            waiters = self._by_connection
+            will_tell = connection.want_writable()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters.append(waiter)
+        try:
+            if will_tell and self._close_reason is None:
+                await waiter
+            else:
+                await asyncio.sleep(0)  # there is room already, or the network thread is behind with commands
+        finally:
+            waiters.remove(waiter)
+            if not waiters and waiters is self._by_stream.get(stream.id):
+                del self._by_stream[stream.id]
+        if self._close_reason is not None:
+            raise self._close_reason.exception()
+
+    def stream_changed(self, stream_id: int) -> None:
+        """The stream has room again, or takes no more: its writers look for themselves."""
+        _wake(self._by_stream.get(stream_id, []))
+        _wake(self._by_connection)
+
+    def connection_writable(self) -> None:
+        """The connection's budget has room again."""
+        _wake(self._by_connection)
+
+    def connection_closed(self, reason: CloseReason) -> None:
+        """Every writer that waits raises."""
+        self._close_reason = reason
+        for waiters in [*self._by_stream.values(), self._by_connection]:
+            _wake(waiters)
+
+
+def _wake(waiters: list[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
