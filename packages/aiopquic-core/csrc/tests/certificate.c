@@ -54,7 +54,8 @@ static X509 *make_x509(EVP_PKEY *key, const certificate_wish_t *wish)
     CHECK(X509_gmtime_adj(X509_getm_notBefore(x509), -24L * HOUR_S) != NULL);
     CHECK(X509_gmtime_adj(X509_getm_notAfter(x509), wish->is_expired ? -HOUR_S : 24L * HOUR_S) != NULL);
     X509_NAME *name = X509_get_subject_name(x509);
-    CHECK(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1, 0) == 1);
+    CHECK(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1,
+                                     0) == 1);
     CHECK(X509_set_issuer_name(x509, name) == 1);
     CHECK(X509_set_pubkey(x509, key) == 1);
     add_extension(x509, NID_subject_alt_name, wish->names != NULL ? wish->names : LOOPBACK_NAMES);
@@ -79,8 +80,8 @@ certificate_t certificate_make(const certificate_wish_t *wish)
     BIO *private_key = BIO_new(BIO_s_mem());
     CHECK(private_key != NULL);
     CHECK(PEM_write_bio_PKCS8PrivateKey(private_key, key, cipher, wanted->key_password,
-                                        wanted->key_password != NULL ? (int)strlen(wanted->key_password) : 0, NULL,
-                                        NULL) == 1);
+                                        wanted->key_password != NULL ? (int)strlen(wanted->key_password) : 0,
+                                        NULL, NULL) == 1);
     certificate.key_pem = take_text(private_key);
 
     unsigned char *der = NULL;

@@ -66,7 +66,8 @@ static void feed(flow_t *flow)
         }
         if (status != AIOPQ_OK) {
             /* Stopped, reset or closed: the test looks at why. */
-            CHECK(status == AIOPQ_CLOSED || status == AIOPQ_STREAM_STOPPED || status == AIOPQ_STREAM_FINISHED);
+            CHECK(status == AIOPQ_CLOSED || status == AIOPQ_STREAM_STOPPED ||
+                  status == AIOPQ_STREAM_FINISHED);
             flow->wanted = flow->written;
             flow->wants_fin = false;
             return;
@@ -251,7 +252,8 @@ bool harness_turn(endpoint_t *one, endpoint_t *other, uint64_t deadline_us)
     for (int i = 0; i < 2; i++) {
         /* poll() passes over negative descriptors. */
         bool is_there = endpoints[i] != NULL && endpoints[i]->engine != NULL;
-        fds[i] = (struct pollfd){.fd = is_there ? aiopq_engine_wakeup_fd(endpoints[i]->engine) : -1, .events = POLLIN};
+        fds[i] = (struct pollfd){.fd = is_there ? aiopq_engine_wakeup_fd(endpoints[i]->engine) : -1,
+                                 .events = POLLIN};
     }
     /* Some conditions change without an event, so the wait is short. */
     CHECK(poll(fds, 2, 5) >= 0 || errno == EINTR);
@@ -353,7 +355,8 @@ void pair_start(pair_t *pair)
 
 peer_t *pair_offer(pair_t *pair, const char *server_name, const char *const *alpn)
 {
-    aiopq_connect_args_t args = {.address = loopback(pair->server.port), .server_name = server_name, .alpn = alpn};
+    aiopq_connect_args_t args = {
+        .address = loopback(pair->server.port), .server_name = server_name, .alpn = alpn};
     aiopq_conn_t *conn;
     CHECK_EQUAL(aiopq_conn_open(pair->client.engine, &args, &conn), AIOPQ_OK);
     CHECK(aiopq_conn_is_client(conn));

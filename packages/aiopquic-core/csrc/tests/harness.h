@@ -28,7 +28,7 @@ typedef struct flow {
     aiopq_stream_t *stream; /* a reference */
     peer_t *peer;
     struct flow *next;
-    bool holds;             /* received bytes are taken but not consumed */
+    bool holds; /* received bytes are taken but not consumed */
     uint64_t received, unconsumed;
     bool is_fin_received, is_reset, is_stopped, is_released;
     uint64_t reset_code, stop_code, writable_count;
@@ -95,14 +95,14 @@ void endpoint_drain(endpoint_t *endpoint);
 bool harness_turn(endpoint_t *one, endpoint_t *other, uint64_t deadline_us);
 
 /* Lets both engines work until the condition holds. */
-#define WAIT_BOTH(one, other, condition)                                     \
-    do {                                                                     \
-        uint64_t deadline_us = test_now_us() + HARNESS_WAIT_US;              \
-        while (!(condition)) {                                               \
-            if (!harness_turn((one), (other), deadline_us)) {                \
-                test_fail(__FILE__, __LINE__, "in time: " #condition);       \
-            }                                                                \
-        }                                                                    \
+#define WAIT_BOTH(one, other, condition)                                                                     \
+    do {                                                                                                     \
+        uint64_t deadline_us = test_now_us() + HARNESS_WAIT_US;                                              \
+        while (!(condition)) {                                                                               \
+            if (!harness_turn((one), (other), deadline_us)) {                                                \
+                test_fail(__FILE__, __LINE__, "in time: " #condition);                                       \
+            }                                                                                                \
+        }                                                                                                    \
     } while (0)
 #define WAIT(pair, condition) WAIT_BOTH(&(pair)->server, &(pair)->client, condition)
 

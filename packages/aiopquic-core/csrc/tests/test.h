@@ -26,17 +26,17 @@ typedef struct test_case {
 /* Runs all cases, or those named on the command line. The answer is main()'s. */
 int test_main(int argc, char **argv, const test_case_t *cases, size_t count);
 
-#define TEST_MAIN(cases)                                                          \
-    int main(int argc, char **argv)                                               \
-    {                                                                             \
-        return test_main(argc, argv, cases, sizeof(cases) / sizeof((cases)[0]));  \
+#define TEST_MAIN(cases)                                                                                     \
+    int main(int argc, char **argv)                                                                          \
+    {                                                                                                        \
+        return test_main(argc, argv, cases, sizeof(cases) / sizeof((cases)[0]));                             \
     }
 
 /* A check that fails ends the process: what comes behind it would say nothing. Any thread may check. */
 #define CHECK(condition) ((condition) ? (void)0 : test_fail(__FILE__, __LINE__, #condition))
 
 /* Compares integers of up to 64 bits and prints both when they differ. */
-#define CHECK_EQUAL(actual, expected)                                                              \
+#define CHECK_EQUAL(actual, expected)                                                                        \
     test_check_equal((int64_t)(actual), (int64_t)(expected), __FILE__, __LINE__, #actual, #expected)
 
 /* No engine, connection, stream, chunk or event is left in this process. */

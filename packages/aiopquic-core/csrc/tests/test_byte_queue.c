@@ -121,7 +121,7 @@ static void last_write_is_sized_to_fit(void)
     CHECK(chunk->next == NULL);
     CHECK_EQUAL(check_list(chunk, 0), AIOPQ_CHUNK_MIN);
 
-    /* What does not fit adds one of the size of the rest; a new queue, for this one has learnt to make larger ones. */
+    /* What does not fit adds one of the size of the rest. The old queue has learnt to make larger ones. */
     aiopq_byte_queue_dispose(&queue);
     aiopq_byte_queue_init(&queue);
     write_bytes(&queue, 0, AIOPQ_CHUNK_MIN - 1, false);
@@ -214,8 +214,9 @@ static void discard_drops_gathered_and_waiting(void)
 typedef struct stress {
     aiopq_byte_queue_t queue;
     uint64_t total;
-    _Atomic bool is_told;    /* the producer sets it with a notification, the consumer clears it before it looks */
-    _Atomic uint64_t told;   /* notifications */
+    _Atomic bool
+        is_told; /* the producer sets it with a notification, the consumer clears it before it looks */
+    _Atomic uint64_t told; /* notifications */
     _Atomic uint64_t taken;
 } stress_t;
 

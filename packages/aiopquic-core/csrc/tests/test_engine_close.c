@@ -97,7 +97,7 @@ static void stop_wakes_a_waiting_sender(void)
     pair_dispose(&pair);
 }
 
-/* Bytes written before the news of the peer's STOP_SENDING was read must not stay in the connection's budget. */
+/* Bytes written before the peer's STOP_SENDING was read of must not stay in the connection's budget. */
 static void writes_that_cross_a_stop_are_not_counted_for_ever(void)
 {
     uint8_t bytes[1000];

@@ -78,7 +78,9 @@ static void cipher_suite_must_be_known(void)
 static void certificate_must_parse(void)
 {
     static const char *const texts[] = {
-        "", "not PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        "",
+        "not PEM",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         "-----BEGIN CERTIFICATE-----\n",
     };
     begin();
@@ -140,7 +142,8 @@ static void chain_of_several_is_accepted(void)
     CHECK(both != NULL);
     memcpy(both, first.data, first.length);
     memcpy(both + first.length, second.data, second.length);
-    pair.server.config.certificate_chain = (aiopq_bytes_t){.data = both, .length = first.length + second.length};
+    pair.server.config.certificate_chain =
+        (aiopq_bytes_t){.data = both, .length = first.length + second.length};
     CHECK_EQUAL(try_config(&pair.server.config), AIOPQ_OK);
     /* The first is the one that the key must belong to. */
     pair.server.config.private_key = pair.client.certificate.key_pem;

@@ -106,8 +106,8 @@ static void no_common_alpn_fails_at_once(void)
     pair_dispose(&pair);
 }
 
-static void check_certificate_refused(const certificate_wish_t *wish, const char *server_name, bool is_trusted,
-                                      int verify_error)
+static void check_certificate_refused(const certificate_wish_t *wish, const char *server_name,
+                                      bool is_trusted, int verify_error)
 {
     pair_prepare(&pair);
     certificate_t certificate = certificate_make(wish);
@@ -164,7 +164,8 @@ static void address_in_the_certificate_is_accepted(void)
 static void anything_is_accepted_without_verifying(void)
 {
     pair_prepare(&pair);
-    certificate_t certificate = certificate_make(&(certificate_wish_t){.names = "DNS:elsewhere", .is_expired = true});
+    certificate_t certificate =
+        certificate_make(&(certificate_wish_t){.names = "DNS:elsewhere", .is_expired = true});
     pair.server.config.certificate_chain = certificate.chain_pem;
     pair.server.config.private_key = certificate.key_pem;
     pair.client.config.verify_peer = false;
@@ -199,7 +200,9 @@ static void silent_server_ends_in_a_handshake_timeout(void)
 
 static void many_connections_on_one_engine(void)
 {
-    enum { COUNT = 20 };
+    enum {
+        COUNT = 20
+    };
     peer_t *peers[COUNT];
     pair_prepare(&pair);
     pair_start(&pair);

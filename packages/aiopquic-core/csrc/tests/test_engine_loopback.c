@@ -114,7 +114,9 @@ static void large_transfer_with_back_pressure(void)
 
 static void connection_budget_is_shared_by_its_streams(void)
 {
-    enum { STREAMS = 16 };
+    enum {
+        STREAMS = 16
+    };
     const uint64_t size = 512u * 1024;
     pair_prepare(&pair);
     pair.client.config.send_budget_conn = HARNESS_BUDGET + 1000;
@@ -147,7 +149,7 @@ static void write_is_all_or_nothing(void)
     pair_dispose(&pair);
 }
 
-/* The most that may be under way when nobody consumes: what the receiver's window takes and what waits here. */
+/* The most that may be under way when nobody consumes: the receiver's window and what waits here. */
 #define HELD_MAX (HARNESS_WINDOW + HARNESS_BUDGET)
 
 static void receiver_that_does_not_consume_stops_the_sender(void)
@@ -175,7 +177,9 @@ static void receiver_that_does_not_consume_stops_the_sender(void)
 
 static void windows_of_many_streams_stay_in_the_budget(void)
 {
-    enum { STREAMS = 8 };
+    enum {
+        STREAMS = 8
+    };
     const uint64_t size = 2u * 1024 * 1024;
     pair_prepare(&pair);
     /* Room for one stream to grow to its largest window, not for all. */

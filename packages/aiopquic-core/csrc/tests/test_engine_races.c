@@ -62,7 +62,7 @@ static void open_stream(peer_t *peer)
 {
     uint64_t number = opened_by(peer);
     if (number < STREAMS_PER_CONNECTION) {
-        /* Numbers are shared by both kinds, so that each id is new; gaps are allowed by RFC 9000 section 2.1. */
+        /* Numbers are shared by both kinds, so each id is new; RFC 9000 section 2.1 allows gaps. */
         uint64_t kind = (aiopq_conn_is_client(peer->conn) ? 0u : 1u) + (pick(2) == 0 ? 2u : 0u);
         flow_t *flow = flow_open(peer, 4 * number + kind);
         flow_send(flow, pick(20000), pick(4) == 0);

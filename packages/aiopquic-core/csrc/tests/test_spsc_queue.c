@@ -181,11 +181,8 @@ static void two_threads_keep_order_and_content(void)
 }
 
 static const test_case_t cases[] = {
-    TEST(empty_queue_gives_nothing),
-    TEST(order_holds_over_blocks),
-    TEST(any_level_at_any_boundary),
-    TEST(emptied_block_is_used_again),
-    TEST(dispose_forgets_what_is_left),
-    TEST(two_threads_keep_order_and_content),
+    TEST(empty_queue_gives_nothing),    TEST(order_holds_over_blocks),
+    TEST(any_level_at_any_boundary),    TEST(emptied_block_is_used_again),
+    TEST(dispose_forgets_what_is_left), TEST(two_threads_keep_order_and_content),
 };
 TEST_MAIN(cases)

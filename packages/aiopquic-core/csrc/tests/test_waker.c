@@ -107,7 +107,7 @@ static void check_no_wake_is_lost(bool use_pipe)
     CHECK_EQUAL(pthread_create(&producer, NULL, produce, &stress), 0);
     uint64_t seen = 0;
     while (seen < stress.rounds) {
-        /* The producer waits for us or goes on within microseconds: ten seconds of silence are a lost wake. */
+        /* The producer waits for us or goes on at once: ten seconds of silence are a lost wake. */
         CHECK(is_readable(&stress.waker, 10000));
         aiopq_waker_clear(&stress.waker);
         uint64_t produced = atomic_load_explicit(&stress.produced, memory_order_relaxed);
@@ -130,7 +130,7 @@ static void pipe_loses_no_wake(void)
 }
 
 static const test_case_t cases[] = {
-    TEST(eventfd_coalesces),  TEST(pipe_coalesces),     TEST(dispose_closes_descriptors),
+    TEST(eventfd_coalesces),     TEST(pipe_coalesces),     TEST(dispose_closes_descriptors),
     TEST(eventfd_loses_no_wake), TEST(pipe_loses_no_wake),
 };
 TEST_MAIN(cases)
