@@ -253,6 +253,7 @@ class QuicConnection:
                 raise self._no_stream(stream_id)
         stream.stop(error_code)
         self._paused.discard(stream_id)
+        self._drop_unread(stream)
 
     def set_stream_priority(self, stream_id: int, priority: int) -> int:
         """0 is sent first, 255 last; the default is 9. Returns 1 when it could not be asked for now, else 0."""
@@ -412,8 +413,16 @@ class QuicConnection:
                 self._unread[stream.id] = (stream, buffers[index + 1 :], fin)
                 return
 
+    def _drop_unread(self, stream: Stream) -> None:
+        """The stream was given up, by the peer or by us: what its reader had paused is not told any more."""
+        if stream.id in self._unread:
+            _, buffers, _ = self._unread.pop(stream.id)
+            buffers += stream.take()[0]
+            stream.consume(sum(map(len, buffers)))
+
     def stream_reset(self, stream: Stream, error_code: int) -> None:
         self._streams.seen(stream.id)
+        self._drop_unread(stream)
         self._emit(StreamReset(stream_id=stream.id, error_code=error_code))
 
     def stream_stopped(self, stream: Stream, error_code: int) -> None:
