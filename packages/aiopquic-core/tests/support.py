@@ -26,9 +26,7 @@ ALPN = "test"
 E = TypeVar("E", bound=QuicEvent)
 
 
-async def until(
-    condition: Callable[[], object], what: str = "the condition", timeout: float = DEADLINE
-) -> None:
+async def until(condition: Callable[[], object], what: str = "the condition", timeout: float = DEADLINE) -> None:
     """Wait for something that has no event of its own."""
     try:
         async with asyncio.timeout(timeout):
@@ -97,8 +95,7 @@ class Recorder(QuicConnectionProtocol):
         return [
             event
             for event in self.events
-            if isinstance(event, kind)
-            and all(getattr(event, name) == value for name, value in fields.items())
+            if isinstance(event, kind) and all(getattr(event, name) == value for name, value in fields.items())
         ]
 
     async def wait_for(self, kind: type[E], timeout: float = DEADLINE, **fields: object) -> E:
@@ -260,9 +257,7 @@ class Endpoints:
     ) -> AsyncIterator[Pair]:
         """A connection; ``settings`` go to both sides, ``stream_handler`` to the server."""
         async with (
-            self.server(
-                server, stream_handler=stream_handler, **settings, **(server_settings or {})
-            ) as running,
+            self.server(server, stream_handler=stream_handler, **settings, **(server_settings or {})) as running,
             self.connect(running, client, **settings, **(client_settings or {})) as protocol,
         ):
             yield Pair(running.server, protocol, await running.peer())
@@ -285,9 +280,7 @@ class RunningServer:
         return self.peers[number]
 
 
-async def write_when_possible(
-    protocol: Recorder, stream_id: int, data: bytes, end_stream: bool = False
-) -> int:
+async def write_when_possible(protocol: Recorder, stream_id: int, data: bytes, end_stream: bool = False) -> int:
     """Retry ``send_stream_data`` with the same data until it is taken; returns how often it was refused."""
     refusals = 0
     while True:

@@ -67,9 +67,7 @@ async def test_what_the_handshake_tells(endpoints: Endpoints):
         await pair.peer.wait_for(ProtocolNegotiated)
         for side in (pair.client, pair.peer):
             assert [type(event) for event in side.events] == [HandshakeCompleted, ProtocolNegotiated]
-            assert side.events[0] == HandshakeCompleted(
-                "test", early_data_accepted=False, session_resumed=False
-            )
+            assert side.events[0] == HandshakeCompleted("test", early_data_accepted=False, session_resumed=False)
             assert side.quic.is_connected
             assert not side.quic.closed
         assert client.peer_address() == ("127.0.0.1", pair.server.port)
@@ -205,9 +203,7 @@ async def test_certificate_is_refused(endpoints: Endpoints, case: str):
 
     async with serve_with(endpoints, used) as server:
         begin = time.monotonic()
-        with pytest.raises(
-            CertificateVerifyError, match=f"certificate was refused: .*(?i:{words})"
-        ) as caught:
+        with pytest.raises(CertificateVerifyError, match=f"certificate was refused: .*(?i:{words})") as caught:
             async with endpoints.connect(
                 server, protocol, host=host, cafile=getattr(endpoints.certificates, trusted).cert
             ):
@@ -261,9 +257,7 @@ async def test_server_name(endpoints: Endpoints):
                 pytest.fail("connected")
 
 
-@pytest.mark.parametrize(
-    "given", ["capath", "cadata PEM", "cadata DER", "cafile and capath", "load_verify_locations"]
-)
+@pytest.mark.parametrize("given", ["capath", "cadata PEM", "cadata DER", "cafile and capath", "load_verify_locations"])
 async def test_trust_settings(endpoints: Endpoints, certificates: Certificates, tmp_path: Path, given: str):
     """Every way to name trusted certificates works, and trusts those only."""
     shutil.copy(certificates.good.cert, tmp_path / "root.pem")
@@ -291,17 +285,13 @@ async def test_load_methods(endpoints: Endpoints, certificates: Certificates):
     calling = QuicConfiguration(alpn_protocols=["test"])
     calling.load_verify_locations(cafile=str(certificates.encrypted.cert))
     async with await serve("127.0.0.1", 0, configuration=listening, create_protocol=Echo) as server:
-        async with connect(
-            "127.0.0.1", server.port, configuration=calling, create_protocol=Recorder
-        ) as client:
+        async with connect("127.0.0.1", server.port, configuration=calling, create_protocol=Recorder) as client:
             await echo(client)
         for peer in server.protocols:
             peer.close_tasks()
 
 
-async def test_one_file_for_certificate_and_key(
-    endpoints: Endpoints, certificates: Certificates, tmp_path: Path
-):
+async def test_one_file_for_certificate_and_key(endpoints: Endpoints, certificates: Certificates, tmp_path: Path):
     """A PEM file with the key before the certificate serves as both."""
     both = tmp_path / "both.pem"
     both.write_bytes(certificates.good.key.read_bytes() + certificates.good.cert.read_bytes())
@@ -384,9 +374,7 @@ async def test_key_log(endpoints: Endpoints, tmp_path: Path):
     assert secrets(theirs) == found
 
 
-async def test_key_log_of_the_environment(
-    endpoints: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+async def test_key_log_of_the_environment(endpoints: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """SSLKEYLOGFILE is honoured, and ``secrets_log_file`` goes before it."""
     environment, own = tmp_path / "environment.log", tmp_path / "own.log"
     async with endpoints.server(Echo) as server:
