@@ -41,13 +41,9 @@ UrlArgument = Annotated[str, typer.Argument(metavar="URL", help="quic://host:por
 CafileOption = Annotated[Path | None, typer.Option(help="PEM file with the certificates to trust.")]
 InsecureOption = Annotated[
     bool,
-    typer.Option(
-        "--insecure", help="Accept any certificate: whoever answers may read and change everything."
-    ),
+    typer.Option("--insecure", help="Accept any certificate: whoever answers may read and change everything."),
 ]
-CcOption = Annotated[
-    str, typer.Option("--cc", help="Congestion control: newreno, cubic, bbr, bbr1, prague, ...")
-]
+CcOption = Annotated[str, typer.Option("--cc", help="Congestion control: newreno, cubic, bbr, bbr1, prague, ...")]
 KeylogOption = Annotated[Path | None, typer.Option(help="Append TLS secrets to this file, for Wireshark.")]
 TimeoutOption = Annotated[float, typer.Option(min=0.001, help="Seconds that the server has to answer.")]
 ResumeOption = Annotated[
@@ -115,9 +111,7 @@ _RESUMABLE = "interrupted: what arrived is kept, and the same command goes on fr
 @app.command("get")
 def get_(
     url: UrlArgument,
-    dest: Annotated[
-        Path | None, typer.Argument(help="File or folder; the URL's last part when left out.")
-    ] = None,
+    dest: Annotated[Path | None, typer.Argument(help="File or folder; the URL's last part when left out.")] = None,
     cafile: CafileOption = None,
     insecure: InsecureOption = False,
     cc: CcOption = _DEFAULT_CC,
@@ -149,9 +143,7 @@ def put_(
     timeout: TimeoutOption = 10.0,
     resume: ResumeOption = True,
     force: ForceOption = False,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Names of files and folders to leave out.")
-    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Names of files and folders to leave out.")] = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -208,9 +200,7 @@ def _entry_line(entry: Entry, where: Location, as_json: bool) -> str:
 def serve_(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to serve.")],
     host: Annotated[str, typer.Option(help="Address to bind; :: is every address of both families.")] = "::",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="UDP port; 0 lets the system choose.")
-    ] = DEFAULT_PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="UDP port; 0 lets the system choose.")] = DEFAULT_PORT,
     cert: Annotated[Path | None, typer.Option(help="PEM file with the certificate chain.")] = None,
     key: Annotated[Path | None, typer.Option(help="PEM file with the private key.")] = None,
     dev_cert: Annotated[
@@ -254,9 +244,7 @@ def serve_(
 @app.command("certificate")
 def certificate_(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where certificate.pem and key.pem go.")],
-    host: Annotated[
-        list[str] | None, typer.Option(help="A name or address that it is for; may be repeated.")
-    ] = None,
+    host: Annotated[list[str] | None, typer.Option(help="A name or address that it is for; may be repeated.")] = None,
     days: Annotated[float, typer.Option(help="How long it is valid, 14 at most.")] = 10,
 ) -> None:
     """Make a development certificate and print its SHA-256 (for serverCertificateHashes in browsers)."""

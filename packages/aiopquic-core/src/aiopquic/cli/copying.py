@@ -111,9 +111,7 @@ async def get(where: Location, destination: Path | None, options: ClientOptions,
             entries = [entry async for entry in client.list(where.name)]
         except RequestError as error:
             raise _about(where.name, error) from error
-        transfer = partial(
-            client.get, resume=copying.resume, overwrite=copying.overwrite, report=copying.meter.advance
-        )
+        transfer = partial(client.get, resume=copying.resume, overwrite=copying.overwrite, report=copying.meter.advance)
         jobs = list(await asyncio.to_thread(_plan_get, transfer, where, target, entries, outcome))
         copying.meter.start(f"get {printable(where.basename) or where.host}", sum(job.size for job in jobs))
         watch = Stopwatch()
@@ -139,9 +137,7 @@ async def put(source: Path, where: Location, options: ClientOptions, copying: Co
     found = await asyncio.to_thread(_find, source, copying.exclude)
     async with connected(where, options) as client:
         there = await _files_there(client, where.name) if found and found[0].name else {}
-        transfer = partial(
-            client.put, resume=copying.resume, overwrite=copying.overwrite, report=copying.meter.advance
-        )
+        transfer = partial(client.put, resume=copying.resume, overwrite=copying.overwrite, report=copying.meter.advance)
         jobs = list(_plan_put(transfer, where, source, found, there, outcome))
         copying.meter.start(f"put {printable(source.name)}", sum(job.size for job in jobs))
         watch = Stopwatch()
@@ -226,7 +222,8 @@ def _plan_get(
         if path.is_file() and _same(entry.size, entry.mtime_ns, path.stat()):
             outcome.skipped += 1
         else:
-            yield _Job(entry.name, entry.size, partial(transfer, where.child(entry.name), path))
+            name = where.child(entry.name)
+            yield _Job(name, entry.size, partial(transfer, name, path))
 
 
 def _inside(root: Path, name: str) -> Path:
@@ -273,5 +270,5 @@ def _plan_put(
         elif there.get(entry.name) == entry:
             outcome.skipped += 1
         else:
-            path = source / entry.name
-            yield _Job(entry.name, entry.size, partial(transfer, path, where.child(entry.name)))
+            name = where.child(entry.name)
+            yield _Job(name, entry.size, partial(transfer, source / entry.name, name))

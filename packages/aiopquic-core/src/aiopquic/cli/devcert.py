@@ -23,9 +23,7 @@ def ensure_certificate(folder: Path) -> tuple[Path, Path]:
         try:
             end = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
         except ValueError:
-            raise UsageProblem(
-                f"{certificate} is no certificate: remove it, or name another folder"
-            ) from None
+            raise UsageProblem(f"{certificate} is no certificate: remove it, or name another folder") from None
         if end - datetime.now(UTC) > REST:
             return certificate, key
     return dev_certificate().write(folder)

@@ -41,9 +41,7 @@ def check_name(name: str) -> tuple[str, ...]:
     if "\0" in name or "\\" in name:
         raise RequestError(Code.BAD_NAME, "a name contains NUL or a backslash")
     if name.startswith("/"):
-        raise RequestError(
-            Code.BAD_NAME, "a name is absolute: names are relative to the folder that is served"
-        )
+        raise RequestError(Code.BAD_NAME, "a name is absolute: names are relative to the folder that is served")
     if len(encoded) > NAME_BYTES_MAX:
         raise RequestError(Code.BAD_NAME, f"a name is longer than {NAME_BYTES_MAX} bytes")
     parts = tuple(name.split("/"))
@@ -53,9 +51,7 @@ def check_name(name: str) -> tuple[str, ...]:
         if len(os.fsencode(part)) > PART_BYTES_MAX:
             raise RequestError(Code.BAD_NAME, f"a part of a name is longer than {PART_BYTES_MAX} bytes")
         if part.endswith(PART_SUFFIX):
-            raise RequestError(
-                Code.BAD_NAME, f"names that end in {PART_SUFFIX} are those of unfinished files"
-            )
+            raise RequestError(Code.BAD_NAME, f"names that end in {PART_SUFFIX} are those of unfinished files")
     return parts
 
 
@@ -142,11 +138,7 @@ def _is_servable(name: str) -> bool:
 def _regular(entry: os.DirEntry[str], inside: Path | None) -> os.stat_result | None:
     """The status of a regular file; None for anything else, and for what has vanished meanwhile."""
     try:
-        if (
-            inside is not None
-            and entry.is_symlink()
-            and not Path(entry.path).resolve().is_relative_to(inside)
-        ):
+        if inside is not None and entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(inside):
             return None
         status = entry.stat()
     except (OSError, RuntimeError):

@@ -84,11 +84,7 @@ class Lines(Silent):
     def _print(self, now: float) -> None:
         share = f" of {decimal(self._total)}" if self._total is not None else ""
         rate = self._done / max(now - self._begun, 1e-6)
-        rest = (
-            f", {(self._total - self._done) / rate:.0f} s to go"
-            if self._total is not None and rate > 0
-            else ""
-        )
+        rest = f", {(self._total - self._done) / rate:.0f} s to go" if self._total is not None and rate > 0 else ""
         print(
             f"{self._label}: {decimal(self._done)}{share}, {decimal(int(rate))}/s{rest}",
             file=sys.stderr,

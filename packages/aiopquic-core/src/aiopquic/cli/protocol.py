@@ -271,12 +271,8 @@ def _build(value: dict[str, Any]) -> Message:
         raise RequestError(Code.BAD_REQUEST, "a message has no type that is known")
     wanted = {field.name: str(field.type) for field in fields(cls)}
     if value.keys() != wanted.keys():
-        raise RequestError(
-            Code.BAD_REQUEST, f"the message {kind!r} needs exactly: {', '.join(wanted) or 'nothing'}"
-        )
+        raise RequestError(Code.BAD_REQUEST, f"the message {kind!r} needs exactly: {', '.join(wanted) or 'nothing'}")
     for name, type_name in wanted.items():
         if not _CHECKS[type_name](value[name]):
-            raise RequestError(
-                Code.BAD_REQUEST, f"{name!r} of the message {kind!r} is not a valid {type_name}"
-            )
+            raise RequestError(Code.BAD_REQUEST, f"{name!r} of the message {kind!r} is not a valid {type_name}")
     return cls(**value)

@@ -150,7 +150,10 @@ class Part:
         self.path = part_of(target)
         self._overwrite = overwrite
         self._check_target()
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise RequestError(Code.NOT_A_FILE, "a folder of this name is a file") from None
         self.descriptor = self._open()
         self.offset = os.fstat(self.descriptor).st_size
         "Bytes that are there already."
