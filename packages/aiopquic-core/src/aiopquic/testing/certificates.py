@@ -162,9 +162,7 @@ def _make(
         signer = issuer_key
     purpose = ExtendedKeyUsageOID.SERVER_AUTH if usage == "server" else ExtendedKeyUsageOID.CLIENT_AUTH
     builder = _builder(subject, issuer_name, key, start, start + timedelta(days=days))
-    builder = builder.add_extension(
-        x509.SubjectAlternativeName([_general_name(host) for host in hosts]), False
-    )
+    builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_key_usage(is_authority=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -175,9 +173,7 @@ def _need_cryptography() -> None:
     try:
         import cryptography  # noqa: F401 - only whether it is there
     except ImportError as error:
-        raise ImportError(
-            'certificates are made with cryptography: pip install "aiopquic-core[cli]"'
-        ) from error
+        raise ImportError('certificates are made with cryptography: pip install "aiopquic-core[cli]"') from error
 
 
 def _name(common_name: str) -> x509.Name:
