@@ -26,9 +26,9 @@
 
 typedef struct aiopq_byte_queue {
     _Atomic(aiopq_chunk_t *) waiting; /* either thread, by exchange only */
-    size_t list_bytes;                /* producer: bytes put into the list that waits, or into the last one taken */
-    aiopq_chunk_t *current;           /* consumer: taken by aiopq_byte_queue_gather() and not yet read to its end */
-    size_t current_bytes;             /* consumer: unread bytes in there */
+    size_t list_bytes;      /* producer: bytes put into the list that waits, or into the last one taken */
+    aiopq_chunk_t *current; /* consumer: taken by aiopq_byte_queue_gather() and not yet read to its end */
+    size_t current_bytes;   /* consumer: unread bytes in there */
 } aiopq_byte_queue_t;
 
 void aiopq_byte_queue_init(aiopq_byte_queue_t *queue);

@@ -24,12 +24,12 @@ typedef struct aiopq_spsc_queue {
     /* producer */
     _Alignas(AIOPQ_CACHE_LINE) aiopq_spsc_block_t *tail;
     uint32_t tail_used;
-    _Atomic uint64_t pushed;                /* the consumer reads it */
+    _Atomic uint64_t pushed; /* the consumer reads it */
 
     /* consumer */
     _Alignas(AIOPQ_CACHE_LINE) aiopq_spsc_block_t *head;
     uint32_t head_used;
-    _Atomic uint64_t popped;                /* the producer reads it */
+    _Atomic uint64_t popped; /* the producer reads it */
 
     /* the consumer puts an emptied block here, the producer takes it */
     _Alignas(AIOPQ_CACHE_LINE) _Atomic(aiopq_spsc_block_t *) spare;

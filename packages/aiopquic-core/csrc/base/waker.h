@@ -6,9 +6,10 @@
 #include <stdbool.h>
 
 typedef struct aiopq_waker {
-    int read_fd;               /* what the waiting thread polls */
-    int write_fd;              /* the same descriptor with eventfd */
-    _Atomic bool is_signalled; /* set by the waking thread, cleared by the waiting one: one write for many wakes */
+    int read_fd;  /* what the waiting thread polls */
+    int write_fd; /* the same descriptor with eventfd */
+    _Atomic bool
+        is_signalled; /* set by the waking thread, cleared by the waiting one: one write for many wakes */
 } aiopq_waker_t;
 
 /* False when the system has no descriptor left; errno tells. */

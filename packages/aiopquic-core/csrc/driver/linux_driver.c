@@ -34,6 +34,7 @@ struct aiopq_driver {
     aiopq_engine_t *engine; /* borrowed */
     pthread_t thread;       /* loop thread */
     aiopq_waker_t waker;    /* loop thread signals, network thread clears */
+    _Atomic bool must_end;  /* loop thread, in join: for an engine that was not stopped */
 
     /* network thread */
     aiopq_udp_socket_t sockets[SOCKETS_MAX];
@@ -53,7 +54,8 @@ struct aiopq_driver {
 static uint8_t ecn_mark(const aiopq_engine_t *engine)
 {
     const char *name = engine->config.congestion_control;
-    const picoquic_congestion_algorithm_t *algorithm = name != NULL ? picoquic_get_congestion_algorithm(name) : NULL;
+    const picoquic_congestion_algorithm_t *algorithm =
+        name != NULL ? picoquic_get_congestion_algorithm(name) : NULL;
     return algorithm != NULL ? algorithm->ecn_mark & 3 : 0;
 }
 
@@ -137,7 +139,8 @@ static bool receive_all(aiopq_driver_t *driver, aiopq_udp_socket_t *s, uint64_t 
 {
     aiopq_received_t received;
     bool got_any = false;
-    for (int batch = 0; batch < RECEIVE_BATCHES && aiopq_udp_receive(s, driver->receive_buffer, &received); batch++) {
+    for (int batch = 0; batch < RECEIVE_BATCHES && aiopq_udp_receive(s, driver->receive_buffer, &received);
+         batch++) {
         got_any = true;
         /* Packets with a short header carry no length: each datagram must be handed over by itself. */
         for (size_t offset = 0; offset < received.length; offset += received.segment) {
@@ -173,8 +176,8 @@ static bool send_pending(aiopq_driver_t *driver, picoquic_cnx_t *cnx, uint64_t n
     }
     if (result == AIOPQ_SEND_UNREACHABLE && cnx != NULL) {
         picoquic_notify_destination_unreachable(cnx, now_us, (struct sockaddr *)&driver->pending_to,
-                                                (struct sockaddr *)&driver->pending_from, driver->pending_interface,
-                                                errno);
+                                                (struct sockaddr *)&driver->pending_from,
+                                                driver->pending_interface, errno);
     }
     driver->has_pending = result == AIOPQ_SEND_BLOCKED;
     return !driver->has_pending;
@@ -203,10 +206,10 @@ static bool send_all(aiopq_driver_t *driver, uint64_t now_us)
         memset(&driver->pending_from, 0, sizeof(driver->pending_from));
         driver->pending_length = 0;
         driver->pending_interface = 0;
-        int error = picoquic_prepare_next_packet_ex(driver->engine->quic, now_us, driver->send_buffer, AIOPQ_SEND_MAX,
-                                                    &driver->pending_length, &driver->pending_to,
-                                                    &driver->pending_from, &driver->pending_interface, &log_id, &cnx,
-                                                    can_segment(driver) ? &segment : NULL);
+        int error = picoquic_prepare_next_packet_ex(
+            driver->engine->quic, now_us, driver->send_buffer, AIOPQ_SEND_MAX, &driver->pending_length,
+            &driver->pending_to, &driver->pending_from, &driver->pending_interface, &log_id, &cnx,
+            can_segment(driver) ? &segment : NULL);
         if (error != 0 || driver->pending_length == 0) {
             return false;
         }
@@ -258,7 +261,8 @@ static void run(aiopq_driver_t *driver)
         aiopq_engine_turn(engine, now_us);
         is_busy |= send_all(driver, now_us);
         aiopq_engine_flush(engine);
-        if (!driver->has_pending && aiopq_engine_is_done(engine, now_us)) {
+        if ((!driver->has_pending && aiopq_engine_is_done(engine, now_us)) ||
+            atomic_load_explicit(&driver->must_end, memory_order_relaxed)) {
             return;
         }
         if (!is_busy) {
@@ -275,7 +279,8 @@ static void *thread_main(void *argument)
     aiopq_begin_thread_check(driver->engine->quic);
     int error = open_sockets(driver);
     if (error == 0) {
-        aiopq_emit(driver->engine, AIOPQ_EVENT_ENGINE_READY, NULL, NULL, aiopq_udp_port(&driver->sockets[0]), NULL);
+        aiopq_emit(driver->engine, AIOPQ_EVENT_ENGINE_READY, NULL, NULL, aiopq_udp_port(&driver->sockets[0]),
+                   NULL);
         aiopq_engine_flush(driver->engine);
         run(driver);
     }
@@ -301,6 +306,8 @@ static void wake(aiopq_driver_t *driver)
 
 static void join(aiopq_driver_t *driver)
 {
+    atomic_store_explicit(&driver->must_end, true, memory_order_relaxed);
+    wake(driver);
     (void)pthread_join(driver->thread, NULL);
     driver_free(driver);
 }

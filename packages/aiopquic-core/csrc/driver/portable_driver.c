@@ -10,13 +10,13 @@
 #include "net/events_out.h"
 
 struct aiopq_driver {
-    aiopq_engine_t *engine;                /* borrowed */
-    picoquic_packet_loop_param_t settings; /* picoquic's loop reads it as long as it runs */
+    aiopq_engine_t *engine;                 /* borrowed */
+    picoquic_packet_loop_param_t settings;  /* picoquic's loop reads it as long as it runs */
     picoquic_network_thread_ctx_t *context; /* picoquic's; NULL until started */
-    pthread_t thread;                      /* loop thread */
-    void *(*run)(void *);                  /* picoquic's loop */
+    pthread_t thread;                       /* loop thread */
+    void *(*run)(void *);                   /* picoquic's loop */
     void *run_argument;
-    bool is_ready;                         /* network thread: the sockets are open */
+    bool is_ready; /* network thread: the sockets are open */
 };
 
 /* Runs on the network thread even though picoquic's loop ends with pthread_exit(). */
@@ -77,7 +77,8 @@ static void before_wait(aiopq_driver_t *driver, packet_loop_time_check_arg_t *ch
     }
 }
 
-static int loop_callback(picoquic_quic_t *quic, picoquic_packet_loop_cb_enum mode, void *argument, void *detail)
+static int loop_callback(picoquic_quic_t *quic, picoquic_packet_loop_cb_enum mode, void *argument,
+                         void *detail)
 {
     aiopq_driver_t *driver = argument;
     aiopq_engine_t *engine = driver->engine;
@@ -136,9 +137,9 @@ aiopq_status_t aiopq_portable_driver_start(aiopq_engine_t *engine)
     memcpy(driver->settings.local_addr, engine->config.bind_addresses, sizeof(engine->config.bind_addresses));
     int error = 0;
     /* The thread may run before `context` is stored; it is only used by the loop thread. */
-    driver->context = picoquic_start_custom_network_thread(engine->quic, &driver->settings, create_thread,
-                                                           join_thread, name_thread, "aiopquic", loop_callback,
-                                                           driver, &error);
+    driver->context =
+        picoquic_start_custom_network_thread(engine->quic, &driver->settings, create_thread, join_thread,
+                                             name_thread, "aiopquic", loop_callback, driver, &error);
     if (driver->context == NULL || error != 0) {
         free(driver);
         return AIOPQ_FAILED;

@@ -59,7 +59,8 @@ static bool set_ip_options(int fd, int family, uint8_t ecn)
     return set_int(fd, IPPROTO_IP, IP_PKTINFO, 1) && set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
 }
 
-int aiopq_udp_open(aiopq_udp_socket_t *s, const struct sockaddr_storage *address, uint32_t buffer_bytes, uint8_t ecn)
+int aiopq_udp_open(aiopq_udp_socket_t *s, const struct sockaddr_storage *address, uint32_t buffer_bytes,
+                   uint8_t ecn)
 {
     memset(s, 0, sizeof(*s));
     s->calls = &system_calls;
@@ -191,7 +192,8 @@ static void add_source(struct msghdr *message, const struct sockaddr_storage *fr
 
 /* One sendmsg(); 0 or the errno. */
 static int send_once(aiopq_udp_socket_t *s, const uint8_t *data, size_t length, size_t segment,
-                     const struct sockaddr_storage *to, const struct sockaddr_storage *from, int interface_index)
+                     const struct sockaddr_storage *to, const struct sockaddr_storage *from,
+                     int interface_index)
 {
     _Alignas(struct cmsghdr) uint8_t control[CONTROL_BYTES];
     struct iovec run = {.iov_base = (void *)(uintptr_t)data, .iov_len = length};
@@ -235,9 +237,9 @@ static aiopq_send_result_t result_of(int error)
 }
 
 /* The same datagrams, one call each: what the kernel refuses of them is lost, the others go. */
-static aiopq_send_result_t send_one_by_one(aiopq_udp_socket_t *s, const uint8_t *data, size_t length, size_t segment,
-                                           const struct sockaddr_storage *to, const struct sockaddr_storage *from,
-                                           int interface_index)
+static aiopq_send_result_t send_one_by_one(aiopq_udp_socket_t *s, const uint8_t *data, size_t length,
+                                           size_t segment, const struct sockaddr_storage *to,
+                                           const struct sockaddr_storage *from, int interface_index)
 {
     aiopq_send_result_t result = AIOPQ_SENT;
     for (size_t offset = 0; offset < length && result == AIOPQ_SENT; offset += segment) {

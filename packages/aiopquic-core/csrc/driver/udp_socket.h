@@ -26,9 +26,9 @@ typedef struct aiopq_udp_socket {
     const aiopq_udp_calls_t *calls;
     int fd; /* -1 when closed */
     int family;
-    struct sockaddr_storage bound; /* with the real port */
-    bool can_segment;              /* GSO: false from the first refusal on */
-    bool can_coalesce;             /* GRO was granted */
+    struct sockaddr_storage bound;               /* with the real port */
+    bool can_segment;                            /* GSO: false from the first refusal on */
+    bool can_coalesce;                           /* GRO was granted */
     int send_buffer_bytes, receive_buffer_bytes; /* what the system granted */
 } aiopq_udp_socket_t;
 
@@ -41,8 +41,8 @@ typedef struct aiopq_received {
 } aiopq_received_t;
 
 typedef enum aiopq_send_result {
-    AIOPQ_SENT,        /* handed to the kernel, or lost as a network loses: QUIC repeats */
-    AIOPQ_SEND_BLOCKED, /* nothing was sent: repeat when the socket is writable */
+    AIOPQ_SENT,            /* handed to the kernel, or lost as a network loses: QUIC repeats */
+    AIOPQ_SEND_BLOCKED,    /* nothing was sent: repeat when the socket is writable */
     AIOPQ_SEND_UNREACHABLE /* the system knows no way to that address; errno says why */
 } aiopq_send_result_t;
 
@@ -56,9 +56,9 @@ bool aiopq_udp_receive(aiopq_udp_socket_t *socket, uint8_t *buffer, aiopq_receiv
 
 /* Sends `length` bytes as datagrams of `segment` bytes (0: one datagram), from the address `from` when its
  * family is set. */
-aiopq_send_result_t aiopq_udp_send(aiopq_udp_socket_t *socket, const uint8_t *data, size_t length, size_t segment,
-                                   const struct sockaddr_storage *to, const struct sockaddr_storage *from,
-                                   int interface_index);
+aiopq_send_result_t aiopq_udp_send(aiopq_udp_socket_t *socket, const uint8_t *data, size_t length,
+                                   size_t segment, const struct sockaddr_storage *to,
+                                   const struct sockaddr_storage *from, int interface_index);
 
 uint16_t aiopq_udp_port(const aiopq_udp_socket_t *socket);
 

@@ -49,7 +49,8 @@ static bool args_are_valid(const aiopq_connect_args_t *args)
     return count > 0; /* RFC 9001 section 8.1: QUIC does not go without */
 }
 
-aiopq_status_t aiopq_conn_open(aiopq_engine_t *engine, const aiopq_connect_args_t *args, aiopq_conn_t **result)
+aiopq_status_t aiopq_conn_open(aiopq_engine_t *engine, const aiopq_connect_args_t *args,
+                               aiopq_conn_t **result)
 {
     *result = NULL;
     if (!args_are_valid(args)) {
@@ -76,7 +77,8 @@ aiopq_status_t aiopq_conn_open(aiopq_engine_t *engine, const aiopq_connect_args_
     return AIOPQ_OK;
 }
 
-aiopq_status_t aiopq_conn_close(aiopq_conn_t *conn, uint64_t error_code, const char *reason, size_t reason_length)
+aiopq_status_t aiopq_conn_close(aiopq_conn_t *conn, uint64_t error_code, const char *reason,
+                                size_t reason_length)
 {
     if (reason_length > AIOPQ_REASON_MAX || error_code >= (1ull << 62)) {
         return AIOPQ_INVALID;

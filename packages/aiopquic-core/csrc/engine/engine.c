@@ -135,7 +135,8 @@ bool aiopq_engine_is_done(aiopq_engine_t *engine, uint64_t now_us)
     if (now_us >= engine->stop_deadline_us) {
         return true;
     }
-    for (picoquic_cnx_t *cnx = picoquic_get_first_cnx(engine->quic); cnx != NULL; cnx = picoquic_get_next_cnx(cnx)) {
+    for (picoquic_cnx_t *cnx = picoquic_get_first_cnx(engine->quic); cnx != NULL;
+         cnx = picoquic_get_next_cnx(cnx)) {
         if (aiopq_close_is_unsent(cnx)) {
             return false;
         }

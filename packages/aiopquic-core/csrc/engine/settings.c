@@ -29,7 +29,8 @@ aiopq_status_t aiopq_settings_copy(aiopq_config_t *to, const aiopq_config_t *fro
 
     aiopq_status_t status = AIOPQ_OK;
     for (size_t i = 0; i < AIOPQ_ALPN_COUNT_MAX && from->alpn[i] != NULL && status == AIOPQ_OK; i++) {
-        status = strlen(from->alpn[i]) <= AIOPQ_ALPN_MAX ? copy_string(&to->alpn[i], from->alpn[i]) : AIOPQ_INVALID;
+        status = strlen(from->alpn[i]) <= AIOPQ_ALPN_MAX ? copy_string(&to->alpn[i], from->alpn[i])
+                                                         : AIOPQ_INVALID;
     }
     if (status == AIOPQ_OK) {
         status = copy_string(&to->keylog_file, from->keylog_file);
@@ -89,10 +90,11 @@ static void set_transport_parameters(picoquic_quic_t *quic, const aiopq_config_t
 
 aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_config_t *config)
 {
-    uint64_t now_us = config->simulated_time_us != NULL ? *config->simulated_time_us : picoquic_current_time();
+    uint64_t now_us =
+        config->simulated_time_us != NULL ? *config->simulated_time_us : picoquic_current_time();
     picoquic_quic_t *quic =
-        picoquic_create(config->max_connections, NULL, NULL, NULL, NULL, aiopq_server_callback, engine, NULL, NULL,
-                        NULL, now_us, config->simulated_time_us, NULL, NULL, 0);
+        picoquic_create(config->max_connections, NULL, NULL, NULL, NULL, aiopq_server_callback, engine, NULL,
+                        NULL, NULL, now_us, config->simulated_time_us, NULL, NULL, 0);
     if (quic == NULL) {
         return AIOPQ_FAILED;
     }

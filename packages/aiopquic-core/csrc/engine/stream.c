@@ -38,7 +38,8 @@ uint64_t aiopq_stream_room(const aiopq_stream_t *stream)
     const aiopq_config_t *config = &stream->conn->engine->config;
     uint64_t in_stream = aiopq_stream_send_queued(stream);
     uint64_t in_conn = aiopq_conn_send_queued(stream->conn);
-    uint64_t stream_room = in_stream < config->send_budget_stream ? config->send_budget_stream - in_stream : 0;
+    uint64_t stream_room =
+        in_stream < config->send_budget_stream ? config->send_budget_stream - in_stream : 0;
     uint64_t conn_room = in_conn < config->send_budget_conn ? config->send_budget_conn - in_conn : 0;
     return stream_room < conn_room ? stream_room : conn_room;
 }
@@ -63,7 +64,8 @@ aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, s
         return AIOPQ_WOULD_BLOCK;
     }
     /* Room for the command first: after the bytes are in nothing may fail. */
-    if (config->command_capacity != 0 && aiopq_spsc_size(&conn->engine->commands) >= config->command_capacity) {
+    if (config->command_capacity != 0 &&
+        aiopq_spsc_size(&conn->engine->commands) >= config->command_capacity) {
         return AIOPQ_WOULD_BLOCK;
     }
     if (!aiopq_byte_queue_write(&stream->send, data, length, fin)) {

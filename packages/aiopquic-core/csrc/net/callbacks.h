@@ -17,7 +17,8 @@ int aiopq_on_stream_data(aiopq_conn_t *conn, aiopq_stream_t *stream, const uint8
                          bool is_fin) AIOPQ_NET;
 int aiopq_on_stream_reset(aiopq_conn_t *conn, aiopq_stream_t *stream) AIOPQ_NET;
 int aiopq_on_stop_sending(aiopq_conn_t *conn, aiopq_stream_t *stream) AIOPQ_NET;
-int aiopq_on_prepare_to_send(aiopq_conn_t *conn, aiopq_stream_t *stream, void *context, size_t space) AIOPQ_NET;
+int aiopq_on_prepare_to_send(aiopq_conn_t *conn, aiopq_stream_t *stream, void *context,
+                             size_t space) AIOPQ_NET;
 int aiopq_on_stream_released(aiopq_conn_t *conn, aiopq_stream_t *stream) AIOPQ_NET;
 
 /* Puts a stream into the connection's list, which takes a reference, and tells picoquic of it. */

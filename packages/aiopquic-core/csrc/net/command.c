@@ -15,7 +15,8 @@
 aiopq_status_t aiopq_command_post(aiopq_engine_t *engine, const aiopq_command_t *command)
 {
     size_t capacity = engine->config.command_capacity;
-    if (capacity != 0 && aiopq_spsc_size(&engine->commands) >= capacity && command->type != AIOPQ_COMMAND_STOP) {
+    if (capacity != 0 && aiopq_spsc_size(&engine->commands) >= capacity &&
+        command->type != AIOPQ_COMMAND_STOP) {
         return AIOPQ_WOULD_BLOCK;
     }
     if (command->conn != NULL) {
@@ -63,7 +64,8 @@ bool aiopq_commands_waiting(const aiopq_engine_t *engine)
 
 static void fail_connect(aiopq_conn_t *conn, uint64_t error)
 {
-    aiopq_close_info_t info = {.kind = AIOPQ_CLOSE_LOCAL_FAILURE, .error_code = error, .frame_type = AIOPQ_NO_FRAME};
+    aiopq_close_info_t info = {
+        .kind = AIOPQ_CLOSE_LOCAL_FAILURE, .error_code = error, .frame_type = AIOPQ_NO_FRAME};
     aiopq_announce_closed(conn, &info);
     aiopq_conn_unref(conn); /* the reference that aiopq_conn_open() gave to the network thread */
 }
@@ -77,8 +79,7 @@ static void do_connect(aiopq_engine_t *engine, aiopq_conn_t *conn)
         return;
     }
     conn->cnx = picoquic_create_cnx(engine->quic, none, none, (struct sockaddr *)&request->address,
-                                    engine->now_us, request->version,
-                                    request->server_name, NULL, 1);
+                                    engine->now_us, request->version, request->server_name, NULL, 1);
     if (conn->cnx == NULL) {
         fail_connect(conn, PICOQUIC_ERROR_MEMORY);
         return;
@@ -171,7 +172,8 @@ static void do_stop(aiopq_engine_t *engine)
 {
     engine->is_stopping = true;
     engine->stop_deadline_us = engine->now_us + STOP_LIMIT_US;
-    for (picoquic_cnx_t *cnx = picoquic_get_first_cnx(engine->quic); cnx != NULL; cnx = picoquic_get_next_cnx(cnx)) {
+    for (picoquic_cnx_t *cnx = picoquic_get_first_cnx(engine->quic); cnx != NULL;
+         cnx = picoquic_get_next_cnx(cnx)) {
         aiopq_conn_t *conn = picoquic_get_callback_context(cnx);
         if (picoquic_get_callback_function(cnx) == aiopq_conn_callback && conn != NULL) {
             do_close(conn, 0, NULL);

@@ -27,7 +27,7 @@ typedef struct aiopq_command {
     aiopq_conn_t *conn;     /* a reference that the command holds; NULL for STOP */
     aiopq_stream_t *stream; /* a reference that the command holds; NULL unless a stream command */
     uint64_t value;
-    void *detail;           /* malloc'd, the command's own; NULL when the type has none */
+    void *detail; /* malloc'd, the command's own; NULL when the type has none */
 } aiopq_command_t;
 
 /* Queues a command and wakes the network thread when it sleeps. The references named in it are taken

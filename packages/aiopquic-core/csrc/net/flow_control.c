@@ -56,7 +56,8 @@ void aiopq_flow_grant(aiopq_stream_t *stream)
         return;
     }
     uint64_t consumed = atomic_load_explicit(&stream->consumed, memory_order_acquire);
-    uint64_t window = grow_window(stream, atomic_load_explicit(&stream->window, memory_order_relaxed), consumed);
+    uint64_t window =
+        grow_window(stream, atomic_load_explicit(&stream->window, memory_order_relaxed), consumed);
     uint64_t limit = consumed + window;
     /* A quarter of a window at a time: four frames a window at most, and the peer never runs dry. */
     if (limit < stream->granted + window / 4) {

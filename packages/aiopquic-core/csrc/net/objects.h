@@ -26,13 +26,13 @@ typedef struct aiopq_connect_request {
     uint32_t version;
     const char *server_name; /* into `strings`, NULL for none */
     size_t alpn_count;
-    char strings[];          /* the ALPN tokens one after the other, then the server name, each NUL-terminated */
+    char strings[]; /* the ALPN tokens one after the other, then the server name, each NUL-terminated */
 } aiopq_connect_request_t;
 
 struct aiopq_engine {
     /* written once by aiopq_engine_new() */
     picoquic_quic_t *quic;
-    aiopq_config_t config;      /* strings and addresses copied; certificates and keys are not kept */
+    aiopq_config_t config; /* strings and addresses copied; certificates and keys are not kept */
     aiopq_tls_t *tls;
     size_t alpn_count;
 
@@ -43,19 +43,19 @@ struct aiopq_engine {
     _Atomic bool net_is_asleep;  /* network thread sets before it waits; whoever clears it owes the wake-up */
 
     /* loop thread */
-    aiopq_driver_t *driver;                       /* made by its start, freed by its join; NULL when none runs */
+    aiopq_driver_t *driver; /* made by its start, freed by its join; NULL when none runs */
     void (*wake_network)(aiopq_driver_t *driver); /* set by the driver at start */
     void (*join_network)(aiopq_driver_t *driver); /* likewise: waits for the thread, frees the driver */
     bool was_started;
-    _Atomic uint64_t net_wakes, net_wakes_saved;                     /* any thread may read */
+    _Atomic uint64_t net_wakes, net_wakes_saved; /* any thread may read */
 
     /* network thread */
-    bool is_stopping;            /* STOP was taken: connections are being closed */
+    bool is_stopping; /* STOP was taken: connections are being closed */
     uint64_t stop_deadline_us;
     uint64_t now_us;             /* the time the driver gave with the current turn */
     uint64_t events_unsignalled; /* events since the loop thread was last woken */
     _Atomic uint64_t loop_wakes, loop_wakes_saved, turns, commands_stale; /* any thread may read */
-    aiopq_conn_t *failing;       /* connections that our side ended and whose end is not announced yet */
+    aiopq_conn_t *failing; /* connections that our side ended and whose end is not announced yet */
 };
 
 /* The loop thread's view of a connection's life. */
@@ -70,13 +70,13 @@ struct aiopq_conn {
     bool is_close_requested;
 
     /* shared: the send budget */
-    _Atomic uint64_t send_queued;     /* both threads, by addition */
-    _Atomic bool wants_writable;      /* loop thread sets, network thread clears and sends one event */
-    _Atomic bool is_closed;           /* network thread sets with the CLOSED event; the loop thread reads */
+    _Atomic uint64_t send_queued; /* both threads, by addition */
+    _Atomic bool wants_writable;  /* loop thread sets, network thread clears and sends one event */
+    _Atomic bool is_closed;       /* network thread sets with the CLOSED event; the loop thread reads */
 
     /* network thread */
-    picoquic_cnx_t *cnx;              /* NULL before CONNECT was taken and after picoquic is done with it */
-    aiopq_stream_t *streams;          /* those picoquic may call back with; each holds one reference */
+    picoquic_cnx_t *cnx;     /* NULL before CONNECT was taken and after picoquic is done with it */
+    aiopq_stream_t *streams; /* those picoquic may call back with; each holds one reference */
     aiopq_conn_t *next_failing;
     bool is_failing, is_announced, is_ready, has_deferred_credit;
     uint64_t window_granted;          /* sum of the receive windows of the open streams, in bytes */
@@ -87,28 +87,28 @@ struct aiopq_conn {
 
 struct aiopq_stream {
     _Atomic uint32_t refs;
-    aiopq_conn_t *conn;     /* holds a reference */
-    uint64_t id, handle;    /* written once */
+    aiopq_conn_t *conn;  /* holds a reference */
+    uint64_t id, handle; /* written once */
 
     /* loop thread */
     void *owner;
-    aiopq_status_t send_state;        /* AIOPQ_OK while write() takes bytes */
-    uint64_t credit_asked;            /* consumed bytes told to the network thread */
+    aiopq_status_t send_state; /* AIOPQ_OK while write() takes bytes */
+    uint64_t credit_asked;     /* consumed bytes told to the network thread */
 
     /* sending: the loop thread produces, the network thread consumes */
     aiopq_byte_queue_t send;
-    _Atomic uint64_t written;         /* loop thread; bytes put into `send` */
-    _Atomic uint64_t sent;            /* network thread; bytes taken out of it, sent or dropped */
-    _Atomic bool is_fin_queued;       /* loop thread; after the last byte was written */
-    _Atomic bool is_active;           /* set by whoever makes picoquic poll the stream, cleared when it runs dry */
-    _Atomic bool wants_writable;      /* loop thread sets, network thread clears and sends one event */
+    _Atomic uint64_t written;    /* loop thread; bytes put into `send` */
+    _Atomic uint64_t sent;       /* network thread; bytes taken out of it, sent or dropped */
+    _Atomic bool is_fin_queued;  /* loop thread; after the last byte was written */
+    _Atomic bool is_active;      /* set by whoever makes picoquic poll the stream, cleared when it runs dry */
+    _Atomic bool wants_writable; /* loop thread sets, network thread clears and sends one event */
 
     /* receiving: the network thread produces, the loop thread consumes */
     aiopq_byte_queue_t receive;
-    _Atomic bool is_fin_received;     /* network thread; after the last byte was queued */
-    _Atomic bool is_readable_told;    /* network thread sets with the event, loop thread clears */
-    _Atomic uint64_t consumed;        /* loop thread; bytes the application is done with */
-    _Atomic uint64_t window;          /* network thread; bytes the peer may be ahead of `consumed` */
+    _Atomic bool is_fin_received;  /* network thread; after the last byte was queued */
+    _Atomic bool is_readable_told; /* network thread sets with the event, loop thread clears */
+    _Atomic uint64_t consumed;     /* loop thread; bytes the application is done with */
+    _Atomic uint64_t window;       /* network thread; bytes the peer may be ahead of `consumed` */
 
     /* network thread */
     aiopq_stream_t *next, **previous; /* the connection's list; previous is NULL when not in it */
@@ -124,7 +124,8 @@ struct aiopq_stream {
 /* Adds to a counter that only the calling thread writes. */
 static inline void aiopq_count(_Atomic uint64_t *counter)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
 }
 
 /* Makes a connection with one reference, the caller's. */

@@ -160,7 +160,8 @@ void aiopq_on_conn_closed(aiopq_conn_t *conn, picoquic_call_back_event_t event)
     }
     /* After the others picoquic goes on draining, and `close` comes in the end; but when they came before the
      * handshake was over, the connection is gone already and nothing more comes. */
-    if (event == picoquic_callback_close || picoquic_get_cnx_state(conn->cnx) == picoquic_state_disconnected) {
+    if (event == picoquic_callback_close ||
+        picoquic_get_cnx_state(conn->cnx) == picoquic_state_disconnected) {
         aiopq_conn_detach(conn);
     }
 }

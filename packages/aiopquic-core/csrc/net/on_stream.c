@@ -54,7 +54,10 @@ static void account_sent(aiopq_stream_t *stream, uint64_t length)
     atomic_store(&stream->sent, sent);
     uint64_t conn_queued = atomic_fetch_sub(&conn->send_queued, length) - length;
     uint64_t queued = atomic_load_explicit(&stream->written, memory_order_acquire) - sent;
-    if (atomic_load(&stream->wants_writable) && has_room_again(queued, engine->config.send_budget_stream) &&
+    /* STREAM_RELEASED is the last event of a stream: whoever waits is woken by it. */
+    bool is_released = stream->is_known && stream->previous == NULL;
+    if (!is_released && atomic_load(&stream->wants_writable) &&
+        has_room_again(queued, engine->config.send_budget_stream) &&
         atomic_exchange(&stream->wants_writable, false)) {
         aiopq_emit(engine, AIOPQ_EVENT_STREAM_WRITABLE, conn, stream, 0, NULL);
     }
@@ -75,7 +78,8 @@ void aiopq_stream_end_sending(aiopq_stream_t *stream)
     account_sent(stream, left);
 }
 
-int aiopq_on_stream_data(aiopq_conn_t *conn, aiopq_stream_t *stream, const uint8_t *bytes, size_t length, bool is_fin)
+int aiopq_on_stream_data(aiopq_conn_t *conn, aiopq_stream_t *stream, const uint8_t *bytes, size_t length,
+                         bool is_fin)
 {
     if (!aiopq_byte_queue_write(&stream->receive, bytes, length, is_fin)) {
         return -1;

@@ -25,7 +25,8 @@ uint64_t aiopq_offending_frame_type(picoquic_cnx_t *cnx)
 
 bool aiopq_close_is_unsent(picoquic_cnx_t *cnx)
 {
-    return cnx->cnx_state == picoquic_state_disconnecting || cnx->cnx_state == picoquic_state_handshake_failure;
+    return cnx->cnx_state == picoquic_state_disconnecting ||
+           cnx->cnx_state == picoquic_state_handshake_failure;
 }
 
 uint64_t aiopq_smoothed_rtt_us(picoquic_cnx_t *cnx)

@@ -20,8 +20,8 @@ struct aiopq_tls {
 };
 
 /* picotls asks here after it checked the peer's chain: the result stands, its reason is kept. */
-static int on_verified(ptls_openssl_override_verify_certificate_t *self, ptls_t *tls, int result, int x509_error,
-                       X509 *certificate, STACK_OF(X509) * chain)
+static int on_verified(ptls_openssl_override_verify_certificate_t *self, ptls_t *tls, int result,
+                       int x509_error, X509 *certificate, STACK_OF(X509) * chain)
 {
     (void)self;
     (void)certificate;
@@ -143,8 +143,8 @@ static aiopq_status_t set_certificate(aiopq_engine_t *engine, const aiopq_config
         free_chain(chain, count);
         return signer == NULL ? AIOPQ_NO_MEMORY : AIOPQ_BAD_KEY;
     }
-    EVP_PKEY_free(key); /* the signer has a reference of its own */
-    context->sign_certificate = &signer->super;                      /* picoquic disposes and frees it */
+    EVP_PKEY_free(key);                         /* the signer has a reference of its own */
+    context->sign_certificate = &signer->super; /* picoquic disposes and frees it */
     picoquic_set_tls_certificate_chain(engine->quic, chain, count); /* picoquic owns the chain */
     return AIOPQ_OK;
 }
@@ -185,7 +185,8 @@ static aiopq_status_t set_verifier(aiopq_engine_t *engine, const aiopq_config_t 
 static bool is_hybrid(const ptls_key_exchange_algorithm_t *algorithm)
 {
     /* IANA gives the ML-KEM groups, alone and in hybrids, these two ranges. */
-    return (algorithm->id >= 0x0200 && algorithm->id <= 0x0204) || (algorithm->id >= 0x11eb && algorithm->id <= 0x11ed);
+    return (algorithm->id >= 0x0200 && algorithm->id <= 0x0204) ||
+           (algorithm->id >= 0x11eb && algorithm->id <= 0x11ed);
 }
 
 /* picotls makes one key share, of the first group. A peer without post-quantum groups and without

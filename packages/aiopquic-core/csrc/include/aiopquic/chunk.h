@@ -9,11 +9,11 @@
 
 typedef struct aiopq_chunk aiopq_chunk_t;
 struct aiopq_chunk {
-    aiopq_chunk_t *next;  /* the bytes behind these; NULL at the end of the list */
-    aiopq_chunk_t *last;  /* end of the list; meaningful in its first chunk only */
+    aiopq_chunk_t *next; /* the bytes behind these; NULL at the end of the list */
+    aiopq_chunk_t *last; /* end of the list; meaningful in its first chunk only */
     uint32_t capacity;
-    uint32_t filled;      /* bytes written from the start of `data` */
-    uint32_t read;        /* bytes of those that the consumer is done with */
+    uint32_t filled; /* bytes written from the start of `data` */
+    uint32_t read;   /* bytes of those that the consumer is done with */
     uint8_t data[];
 };
 

@@ -26,38 +26,38 @@ typedef struct aiopq_config {
     /* Addresses to bind, ss_family AF_UNSPEC when unused; with none given the wildcard addresses of
      * both families are bound. The port of the entries is ignored in favour of `local_port`. */
     struct sockaddr_storage bind_addresses[AIOPQ_BIND_ADDRESS_MAX];
-    uint16_t local_port;            /* 0 lets the system choose */
-    uint32_t socket_buffer_bytes;   /* 0 leaves the system's */
-    bool use_portable_loop;         /* picoquic's packet loop instead of our own, as on other systems than Linux */
-    bool use_pipe_waker;            /* a self-pipe instead of eventfd, as on systems without it */
+    uint16_t local_port;          /* 0 lets the system choose */
+    uint32_t socket_buffer_bytes; /* 0 leaves the system's */
+    bool use_portable_loop; /* picoquic's packet loop instead of our own, as on other systems than Linux */
+    bool use_pipe_waker;    /* a self-pipe instead of eventfd, as on systems without it */
 
     const char *alpn[AIOPQ_ALPN_COUNT_MAX]; /* server: accepted, in order of preference; NULL ends the list */
 
-    aiopq_bytes_t certificate_chain; /* PEM; server only */
-    aiopq_bytes_t private_key;       /* PEM */
-    const char *private_key_password; /* NULL when the key is not encrypted */
+    aiopq_bytes_t certificate_chain;    /* PEM; server only */
+    aiopq_bytes_t private_key;          /* PEM */
+    const char *private_key_password;   /* NULL when the key is not encrypted */
     const aiopq_bytes_t *trusted_roots; /* DER, one entry a certificate */
     size_t trusted_root_count;
     bool verify_peer;
 
-    const char *keylog_file;            /* NULL: off */
-    const char *qlog_dir;               /* NULL: off */
-    const char *congestion_control;     /* a name picoquic knows */
-    uint32_t cipher_suite;              /* IANA number; 0 leaves picoquic's list */
+    const char *keylog_file;        /* NULL: off */
+    const char *qlog_dir;           /* NULL: off */
+    const char *congestion_control; /* a name picoquic knows */
+    uint32_t cipher_suite;          /* IANA number; 0 leaves picoquic's list */
 
     uint32_t max_connections;
-    uint64_t idle_timeout_ms;           /* 0: none */
-    uint64_t handshake_timeout_us;      /* 0: the idle timeout counts */
-    uint64_t keep_alive_us;             /* 0: none */
-    uint64_t max_data;                  /* receive budget per connection, in bytes */
-    uint64_t max_stream_data;           /* largest receive window of one stream, in bytes */
-    uint64_t initial_stream_window;     /* receive window that every stream starts with, in bytes */
+    uint64_t idle_timeout_ms;                   /* 0: none */
+    uint64_t handshake_timeout_us;              /* 0: the idle timeout counts */
+    uint64_t keep_alive_us;                     /* 0: none */
+    uint64_t max_data;                          /* receive budget per connection, in bytes */
+    uint64_t max_stream_data;                   /* largest receive window of one stream, in bytes */
+    uint64_t initial_stream_window;             /* receive window that every stream starts with, in bytes */
     uint64_t max_streams_bidi, max_streams_uni; /* peer-opened streams that may be open at once */
-    uint32_t max_datagram_frame_size;   /* 0: datagrams off */
+    uint32_t max_datagram_frame_size;           /* 0: datagrams off */
 
-    uint64_t send_budget_stream;        /* bytes that may wait in one stream */
-    uint64_t send_budget_conn;          /* bytes that may wait in one connection */
-    size_t command_capacity;            /* commands that may wait; 0: no limit */
+    uint64_t send_budget_stream; /* bytes that may wait in one stream */
+    uint64_t send_budget_conn;   /* bytes that may wait in one connection */
+    size_t command_capacity;     /* commands that may wait; 0: no limit */
 } aiopq_config_t;
 
 #endif

@@ -25,8 +25,9 @@ AIOPQ_API aiopq_status_t aiopq_engine_start(aiopq_engine_t *engine) AIOPQ_LOOP;
 /* Asks the driver to send CONNECTION_CLOSE on every open connection and to end; ENGINE_STOPPED follows. */
 AIOPQ_API void aiopq_engine_stop(aiopq_engine_t *engine) AIOPQ_LOOP;
 
-/* Waits for the driver's thread, which ends within microseconds of ENGINE_STOPPED. Blocks; call it
- * without the GIL. Harmless when nothing runs. */
+/* Waits for the driver's thread, which ends within microseconds of ENGINE_STOPPED. An engine that was not
+ * stopped ends at once, without a word to its peers. Blocks; call it without the GIL. Harmless when nothing
+ * runs. */
 AIOPQ_API void aiopq_engine_join(aiopq_engine_t *engine) AIOPQ_LOOP;
 
 /* Becomes readable when events wait. Owned by the engine. */
@@ -54,12 +55,12 @@ AIOPQ_API uint64_t aiopq_engine_commands_waiting(const aiopq_engine_t *engine);
 
 /* Counters of what happened; each is written by one thread and may be read by any. */
 typedef struct aiopq_engine_counters {
-    uint64_t loop_wakes;        /* writes to the descriptor of the loop thread */
-    uint64_t loop_wakes_saved;  /* batches of events that found the loop thread awake already */
-    uint64_t net_wakes;         /* writes to the wake-up pipe of the network thread */
-    uint64_t net_wakes_saved;   /* commands that found the network thread awake already */
+    uint64_t loop_wakes;       /* writes to the descriptor of the loop thread */
+    uint64_t loop_wakes_saved; /* batches of events that found the loop thread awake already */
+    uint64_t net_wakes;        /* writes to the wake-up pipe of the network thread */
+    uint64_t net_wakes_saved;  /* commands that found the network thread awake already */
     uint64_t events_pushed, commands_pushed, commands_stale;
-    uint64_t turns;             /* rounds of the driver */
+    uint64_t turns; /* rounds of the driver */
 } aiopq_engine_counters_t;
 AIOPQ_API void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counters_t *counters);
 
@@ -75,10 +76,10 @@ AIOPQ_API aiopq_status_t aiopq_check_congestion_control(const char *name);
 /* ---- connections ---- */
 
 typedef struct aiopq_connect_args {
-    struct sockaddr_storage address;   /* where to connect to */
-    const char *server_name;           /* for SNI and for the name check; NULL: neither */
-    const char *const *alpn;           /* offered in this order; NULL ends the list */
-    uint32_t version;                  /* first version to try; 0: version 1 */
+    struct sockaddr_storage address; /* where to connect to */
+    const char *server_name;         /* for SNI and for the name check; NULL: neither */
+    const char *const *alpn;         /* offered in this order; NULL ends the list */
+    uint32_t version;                /* first version to try; 0: version 1 */
 } aiopq_connect_args_t;
 
 /* Makes a client connection. The result is the caller's reference, given back with aiopq_conn_unref().

@@ -13,9 +13,9 @@ typedef struct aiopq_stream aiopq_stream_t;
 
 typedef enum aiopq_event_type {
     AIOPQ_EVENT_NONE = 0,
-    AIOPQ_EVENT_ENGINE_READY,    /* sockets are open; value = local UDP port */
-    AIOPQ_EVENT_ENGINE_STOPPED,  /* the driver ended; value = system error, 0 for an orderly stop */
-    AIOPQ_EVENT_CONN_CREATED,    /* the client connection exists in picoquic; value = its error when it could not be made */
+    AIOPQ_EVENT_ENGINE_READY,   /* sockets are open; value = local UDP port */
+    AIOPQ_EVENT_ENGINE_STOPPED, /* the driver ended; value = system error, 0 for an orderly stop */
+    AIOPQ_EVENT_CONN_CREATED, /* the client connection exists in picoquic; value = its error when it could not be made */
     AIOPQ_EVENT_CONN_READY,      /* handshake done; detail = aiopq_conn_info_t */
     AIOPQ_EVENT_CONN_CLOSED,     /* the last event of a connection; detail = aiopq_close_info_t */
     AIOPQ_EVENT_CONN_STATS,      /* answer to a request; detail = aiopq_conn_stats_t */
@@ -44,10 +44,10 @@ typedef enum aiopq_close_kind {
 
 typedef struct aiopq_close_info {
     aiopq_close_kind_t kind;
-    bool is_remote;           /* the peer said so; false when we did */
-    uint64_t error_code;      /* application code, or transport code of RFC 9000 section 20.1 */
-    uint64_t frame_type;      /* the frame that caused a transport error, AIOPQ_NO_FRAME when not known */
-    int32_t verify_error;     /* X509_V_ERR_* when our verifier refused the peer's certificate, else 0 */
+    bool is_remote;       /* the peer said so; false when we did */
+    uint64_t error_code;  /* application code, or transport code of RFC 9000 section 20.1 */
+    uint64_t frame_type;  /* the frame that caused a transport error, AIOPQ_NO_FRAME when not known */
+    int32_t verify_error; /* X509_V_ERR_* when our verifier refused the peer's certificate, else 0 */
     uint16_t reason_length;
     char reason[AIOPQ_REASON_MAX]; /* UTF-8 as it came; not NUL-terminated */
 } aiopq_close_info_t;
@@ -101,7 +101,7 @@ typedef struct aiopq_conn_stats {
     uint64_t rtt, rtt_sample, rtt_variant, rtt_min, rtt_max;
     uint64_t packets_sent, packets_lost, timer_losses, spurious_losses;
     uint64_t max_spurious_rtt, max_reorder_delay, max_reorder_gap;
-    uint64_t bytes_sent, bytes_received;             /* UDP payload on the path */
+    uint64_t bytes_sent, bytes_received;               /* UDP payload on the path */
     uint64_t stream_bytes_sent, stream_bytes_received; /* STREAM frame payload */
 } aiopq_conn_stats_t;
 
@@ -110,7 +110,7 @@ typedef struct aiopq_event {
     aiopq_conn_t *conn;     /* a reference that the event holds; NULL for engine events */
     aiopq_stream_t *stream; /* a reference that the event holds; NULL unless a stream event */
     uint64_t value;
-    void *detail;           /* malloc'd, the event's own; NULL when the type has none */
+    void *detail; /* malloc'd, the event's own; NULL when the type has none */
 } aiopq_event_t;
 
 #endif

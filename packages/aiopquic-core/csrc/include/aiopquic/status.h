@@ -6,12 +6,12 @@
 
 typedef enum aiopq_status {
     AIOPQ_OK = 0,
-    AIOPQ_WOULD_BLOCK,       /* the budget is used up; nothing was taken, retry after the WRITABLE event */
-    AIOPQ_TOO_LARGE,         /* can never fit the budget, however long the caller waits */
-    AIOPQ_CLOSED,            /* the connection or the engine is gone */
-    AIOPQ_STREAM_FINISHED,   /* FIN or reset was already sent on this stream */
-    AIOPQ_STREAM_STOPPED,    /* the peer asked us to stop sending on this stream */
-    AIOPQ_WRONG_DIRECTION,   /* the stream does not flow that way */
+    AIOPQ_WOULD_BLOCK,     /* the budget is used up; nothing was taken, retry after the WRITABLE event */
+    AIOPQ_TOO_LARGE,       /* can never fit the budget, however long the caller waits */
+    AIOPQ_CLOSED,          /* the connection or the engine is gone */
+    AIOPQ_STREAM_FINISHED, /* FIN or reset was already sent on this stream */
+    AIOPQ_STREAM_STOPPED,  /* the peer asked us to stop sending on this stream */
+    AIOPQ_WRONG_DIRECTION, /* the stream does not flow that way */
     AIOPQ_NO_MEMORY,
     AIOPQ_INVALID,           /* an argument is out of range */
     AIOPQ_STARTED,           /* start was called before */

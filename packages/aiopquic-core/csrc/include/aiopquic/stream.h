@@ -10,7 +10,8 @@
 
 /* Makes a stream of our own; the peer learns of it with the first byte. `stream_id` must be of our kind
  * and not used before. The result is the caller's reference. */
-AIOPQ_API aiopq_status_t aiopq_stream_new(aiopq_conn_t *conn, uint64_t stream_id, aiopq_stream_t **stream) AIOPQ_LOOP;
+AIOPQ_API aiopq_status_t aiopq_stream_new(aiopq_conn_t *conn, uint64_t stream_id,
+                                          aiopq_stream_t **stream) AIOPQ_LOOP;
 
 AIOPQ_API uint64_t aiopq_stream_id(const aiopq_stream_t *stream);
 AIOPQ_API uint64_t aiopq_stream_handle(const aiopq_stream_t *stream);
