@@ -46,7 +46,7 @@ async def peer(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
 class OurServer(QuicConnectionProtocol):
     """Answers each exchange; the reply is written with back-pressure."""
 
-    def __init__(self, quic, stream_handler=None) -> None:  # noqa: ANN001 - the shape of create_protocol
+    def __init__(self, quic, stream_handler=None) -> None:
         super().__init__(quic, stream_handler)
         self.hash = hashlib.sha256()
         self.replies: set[asyncio.Task[None]] = set()
@@ -64,7 +64,7 @@ class OurServer(QuicConnectionProtocol):
 
 
 class OurClient(QuicConnectionProtocol):
-    def __init__(self, quic, stream_handler=None) -> None:  # noqa: ANN001 - the shape of create_protocol
+    def __init__(self, quic, stream_handler=None) -> None:
         super().__init__(quic, stream_handler)
         self.answer = Answer(SIZE)
         self.done = asyncio.get_running_loop().create_future()

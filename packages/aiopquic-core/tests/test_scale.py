@@ -30,7 +30,7 @@ class Echo(QuicConnectionProtocol):
 
 
 class Client(QuicConnectionProtocol):
-    def __init__(self, quic, stream_handler=None) -> None:  # noqa: ANN001 - the shape of create_protocol
+    def __init__(self, quic, stream_handler=None) -> None:
         super().__init__(quic, stream_handler)
         self.waiters: dict[int, asyncio.Future[None]] = {}
 
@@ -87,9 +87,7 @@ async def test_200_000_short_streams_leave_nothing_behind(tmp_path: Path) -> Non
 async def test_2_000_connections_leave_nothing_behind(tmp_path: Path) -> None:
     """The cost of a connection ends with it, engine and network thread of the client included."""
     server_configuration, client_configuration = configurations(tmp_path)
-    async with await serve(
-        "127.0.0.1", 0, configuration=server_configuration, create_protocol=Echo
-    ) as server:
+    async with await serve("127.0.0.1", 0, configuration=server_configuration, create_protocol=Echo) as server:
 
         async def one() -> None:
             async with connect(

@@ -46,9 +46,7 @@ class Client(QuicConnectionProtocol):
 
 async def run_server(certificate: str, key: str, size: int) -> None:
     Server.size = size
-    configuration = QuicConfiguration(
-        alpn_protocols=[ALPN], is_client=False, max_data=WINDOW, max_stream_data=WINDOW
-    )
+    configuration = QuicConfiguration(alpn_protocols=[ALPN], is_client=False, max_data=WINDOW, max_stream_data=WINDOW)
     configuration.load_cert_chain(certificate, key)
     server = await serve("127.0.0.1", 0, configuration=configuration, create_protocol=Server)
     print(PORT_LINE, server._transport.get_extra_info("sockname")[1], flush=True)
