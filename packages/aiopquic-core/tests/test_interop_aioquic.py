@@ -22,6 +22,7 @@ sys.path.insert(0, str(PEERS))
 
 from exchange import ALPN, Answer, pattern  # noqa: E402 - found beside this file
 
+pytestmark = pytest.mark.peer
 aioquic = pytest.importorskip("aioquic", reason="aioquic is installed by the nox sessions that test")
 
 SIZE = int(os.environ.get("AIOPQUIC_INTEROP_BYTES", 100 << 20))
