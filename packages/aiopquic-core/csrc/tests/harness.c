@@ -281,6 +281,8 @@ static struct sockaddr_storage loopback(uint16_t port)
 static void set_defaults(aiopq_config_t *config)
 {
     config->bind_addresses[0] = loopback(0);
+    /* AIOPQ_TEST_PORTABLE_LOOP in the environment runs everything over picoquic's packet loop. */
+    config->use_portable_loop = getenv("AIOPQ_TEST_PORTABLE_LOOP") != NULL;
     config->congestion_control = "cubic";
     config->max_connections = 64;
     config->idle_timeout_ms = 30000;

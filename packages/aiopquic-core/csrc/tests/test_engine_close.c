@@ -299,7 +299,7 @@ static void connection_opened_behind_stop_is_not_made(void)
     pair_dispose(&pair);
 }
 
-static void busy_port_stops_the_engine(void)
+static void check_busy_port(bool use_portable_loop)
 {
     int busy = socket(AF_INET, SOCK_DGRAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -308,6 +308,7 @@ static void busy_port_stops_the_engine(void)
     CHECK(getsockname(busy, (struct sockaddr *)&address, &length) == 0);
     pair_prepare(&pair);
     pair.server.config.local_port = ntohs(address.sin_port);
+    pair.server.config.use_portable_loop = use_portable_loop;
     endpoint_start(&pair.server);
     WAIT(&pair, pair.server.is_stopped);
     CHECK(!pair.server.is_ready);
@@ -317,6 +318,12 @@ static void busy_port_stops_the_engine(void)
     aiopq_engine_join(pair.server.engine);
     pair_dispose(&pair);
     close(busy);
+}
+
+static void busy_port_stops_the_engine(void)
+{
+    check_busy_port(false);
+    check_busy_port(true);
 }
 
 static void engine_that_never_ran_is_freed(void)

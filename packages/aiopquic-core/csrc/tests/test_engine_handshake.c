@@ -41,11 +41,13 @@ static void check_info(const peer_t *client, const peer_t *server)
     CHECK_EQUAL(theirs->remote_parameters.max_idle_timeout_ms, pair.client.config.idle_timeout_ms);
 }
 
-static void check_handshake(bool use_pipe)
+static void check_handshake(bool use_pipe, bool use_portable_loop)
 {
     pair_prepare(&pair);
     pair.server.config.use_pipe_waker = use_pipe;
     pair.client.config.use_pipe_waker = use_pipe;
+    pair.server.config.use_portable_loop = use_portable_loop;
+    pair.client.config.use_portable_loop = use_portable_loop;
     pair_start(&pair);
     peer_t *client = pair_connect(&pair);
     peer_t *server = pair.server.peers;
@@ -59,12 +61,18 @@ static void check_handshake(bool use_pipe)
 
 static void handshake_tells_what_was_settled(void)
 {
-    check_handshake(false);
+    check_handshake(false, false);
 }
 
 static void handshake_with_pipe_wakers(void)
 {
-    check_handshake(true);
+    check_handshake(true, false);
+}
+
+static void handshake_with_portable_loops(void)
+{
+    check_handshake(false, true);
+    check_handshake(true, true);
 }
 
 static void server_prefers_its_own_alpn(void)
@@ -221,6 +229,7 @@ static void many_connections_on_one_engine(void)
 static const test_case_t cases[] = {
     TEST(handshake_tells_what_was_settled),
     TEST(handshake_with_pipe_wakers),
+    TEST(handshake_with_portable_loops),
     TEST(server_prefers_its_own_alpn),
     TEST(no_common_alpn_fails_at_once),
     TEST(untrusted_certificate_is_refused),
