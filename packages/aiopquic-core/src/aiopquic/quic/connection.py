@@ -63,6 +63,8 @@ class QuicConnection:
         self._handler: Callable[[QuicEvent], None] | None = None
         self._info: HandshakeInfo | None = None
         self._close_reason: CloseReason | None = None
+        self._own_close: CloseReason | None = None
+        "What close() was called with; the end itself is told by an event."
         self._snapshots = PathSnapshots()
         self._sender = Sender(configuration)
         self._paused: set[int] = set()
@@ -271,8 +273,9 @@ class QuicConnection:
         ``frame_type`` belongs to transport errors, which only the stack sends; it is accepted and not used.
         """
         _check_code(error_code)
-        if self._connection is not None and self._close_reason is None:
+        if self._connection is not None and self._close_reason is None and self._own_close is None:
             self._connection.close(error_code, reason_phrase.encode())
+            self._own_close = CloseReason(CloseKind.APPLICATION, error_code=error_code, reason=reason_phrase)
 
     def stop(self) -> None:
         """End the engine of a client that was started with :meth:`connect`; a server's is left alone."""
@@ -441,8 +444,9 @@ class QuicConnection:
     # ---- streams ----
 
     def _open_connection(self) -> Connection:
-        if self._close_reason is not None:
-            raise self._close_reason.exception()
+        reason = self._close_reason or self._own_close
+        if reason is not None:
+            raise reason.exception()
         if self._connection is None:
             raise RuntimeError("the connection was not started: call connect() first")
         return self._connection
