@@ -27,7 +27,8 @@ aiopq_status_t aiopq_engine_start(aiopq_engine_t *engine)
 
 void aiopq_engine_stop(aiopq_engine_t *engine)
 {
-    if (engine->driver != NULL) {
+    if (engine->driver != NULL && !engine->was_stopped) {
+        engine->was_stopped = true;
         (void)aiopq_command_post(engine, &(aiopq_command_t){.type = AIOPQ_COMMAND_STOP});
     }
 }
@@ -36,6 +37,7 @@ void aiopq_engine_join(aiopq_engine_t *engine)
 {
     aiopq_driver_t *driver = engine->driver;
     if (driver != NULL) {
+        engine->was_stopped = true;
         engine->driver = NULL;
         engine->wake_network = NULL;
         engine->join_network(driver);

@@ -56,6 +56,9 @@ aiopq_status_t aiopq_conn_open(aiopq_engine_t *engine, const aiopq_connect_args_
     if (!args_are_valid(args)) {
         return AIOPQ_INVALID;
     }
+    if (engine->was_stopped) {
+        return AIOPQ_CLOSED;
+    }
     aiopq_conn_t *conn = aiopq_conn_new(engine, true);
     if (conn == NULL) {
         return AIOPQ_NO_MEMORY;

@@ -174,6 +174,9 @@ bool aiopq_engine_next_event(aiopq_engine_t *engine, aiopq_event_t *event)
     if (!aiopq_spsc_pop(&engine->events, event)) {
         return false;
     }
+    if (event->type == AIOPQ_EVENT_ENGINE_STOPPED) {
+        engine->was_stopped = true; /* also when nobody asked: the sockets failed */
+    }
     if (event->type == AIOPQ_EVENT_STREAM_STOPPED && event->stream->send_state == AIOPQ_OK) {
         event->stream->send_state = AIOPQ_STREAM_STOPPED;
     }

@@ -15,8 +15,10 @@
 aiopq_status_t aiopq_command_post(aiopq_engine_t *engine, const aiopq_command_t *command)
 {
     size_t capacity = engine->config.command_capacity;
-    if (capacity != 0 && aiopq_spsc_size(&engine->commands) >= capacity &&
-        command->type != AIOPQ_COMMAND_STOP) {
+    /* Nobody would repeat these: an engine must end, and a peer at its window must hear of credit. Both are few:
+     * one, and four a window. */
+    bool is_exempt = command->type == AIOPQ_COMMAND_STOP || command->type == AIOPQ_COMMAND_STREAM_CREDIT;
+    if (capacity != 0 && aiopq_spsc_size(&engine->commands) >= capacity && !is_exempt) {
         return AIOPQ_WOULD_BLOCK;
     }
     if (command->conn != NULL) {

@@ -46,7 +46,7 @@ struct aiopq_engine {
     aiopq_driver_t *driver; /* made by its start, freed by its join; NULL when none runs */
     void (*wake_network)(aiopq_driver_t *driver); /* set by the driver at start */
     void (*join_network)(aiopq_driver_t *driver); /* likewise: waits for the thread, frees the driver */
-    bool was_started;
+    bool was_started, was_stopped;
     _Atomic uint64_t net_wakes, net_wakes_saved; /* any thread may read */
 
     /* network thread */

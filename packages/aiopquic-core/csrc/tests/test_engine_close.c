@@ -286,16 +286,18 @@ static void close_just_before_stop_is_sent(void)
     pair_dispose(&pair);
 }
 
-static void connection_opened_behind_stop_is_not_made(void)
+static void connection_opened_behind_stop_is_refused(void)
 {
     pair_prepare(&pair);
     pair_start(&pair);
+    const char *alpn[] = {"test", NULL};
+    aiopq_connect_args_t args = {.address = {.ss_family = AF_INET}, .alpn = alpn};
+    aiopq_conn_t *conn;
     endpoint_stop(&pair.client);
-    peer_t *peer = pair_open(&pair, "localhost", ALPN);
+    CHECK_EQUAL(aiopq_conn_open(pair.client.engine, &args, &conn), AIOPQ_CLOSED);
+    CHECK(conn == NULL);
     WAIT(&pair, pair.client.is_stopped);
-    /* Too late for anything, or told before the engine's own end. */
-    CHECK(!peer->is_created);
-    CHECK(!peer->is_closed || peer->close.kind == AIOPQ_CLOSE_LOCAL_FAILURE);
+    CHECK_EQUAL(aiopq_conn_open(pair.client.engine, &args, &conn), AIOPQ_CLOSED);
     pair_dispose(&pair);
 }
 
@@ -376,7 +378,7 @@ static const test_case_t cases[] = {
     TEST(keep_alive_outlives_the_idle_timeout),
     TEST(stop_tells_the_peers),
     TEST(close_just_before_stop_is_sent),
-    TEST(connection_opened_behind_stop_is_not_made),
+    TEST(connection_opened_behind_stop_is_refused),
     TEST(busy_port_stops_the_engine),
     TEST(engine_that_never_ran_is_freed),
     TEST(engine_is_freed_without_a_stop),
