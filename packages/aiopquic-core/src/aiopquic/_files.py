@@ -72,7 +72,7 @@ def trusted_roots(
         roots += _roots_of_folder(capath)
     if cadata is not None:
         is_pem = isinstance(cadata, bytes) and b"-----BEGIN" in cadata
-        roots += _load(cadata.decode() if is_pem and isinstance(cadata, bytes) else cadata, "cadata", None)
+        roots += _load(_ascii(cadata) if is_pem or isinstance(cadata, str) else cadata, "cadata", None)
     return tuple(roots)
 
 
@@ -83,7 +83,7 @@ def _certifi_roots() -> tuple[bytes, ...]:
 
 def _roots_of_file(path: StrPath) -> list[bytes]:
     text = _read(path, "trust store")
-    return _load(text.decode("ascii", "replace"), f"the trust store {os.fspath(path)!r}", os.fspath(path))
+    return _load(_ascii(text), f"the trust store {os.fspath(path)!r}", os.fspath(path))
 
 
 def _roots_of_folder(path: StrPath) -> list[bytes]:
@@ -92,7 +92,12 @@ def _roots_of_folder(path: StrPath) -> list[bytes]:
         raise CertificateFileError(f"capath {os.fspath(path)!r} is not a folder", os.fspath(path))
     texts = [_read(entry, "trust store") for entry in sorted(folder.iterdir()) if entry.is_file()]
     pem = b"\n".join(text for text in texts if b"-----BEGIN CERTIFICATE-----" in text)
-    return _load(pem.decode("ascii", "replace"), f"the trust store {os.fspath(path)!r}", os.fspath(path))
+    return _load(_ascii(pem), f"the trust store {os.fspath(path)!r}", os.fspath(path))
+
+
+def _ascii(pem: str | bytes) -> str:
+    """Without what is written around the certificates in other letters: ssl refuses it."""
+    return (pem.encode() if isinstance(pem, str) else pem).decode("ascii", "ignore")
 
 
 def _load(data: str | bytes, what: str, path: str | None) -> list[bytes]:

@@ -30,7 +30,7 @@ def engine_settings(
 ) -> EngineSettings:
     """Check everything that can be checked before a socket is opened, and read the files."""
     configuration.validate()
-    if not 0 <= port <= 65535:
+    if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
     password = configuration.private_key_password
     settings = EngineSettings(
@@ -47,7 +47,7 @@ def engine_settings(
         congestion_control=configuration.congestion_control_algorithm,
         cipher_suite=configuration.cipher_suite or 0,
         max_connections=configuration.max_connections,
-        idle_timeout_ms=round(configuration.idle_timeout * 1000),
+        idle_timeout_ms=max(round(configuration.idle_timeout * 1000), 1 if configuration.idle_timeout else 0),
         handshake_timeout_us=round(configuration.handshake_timeout * 1_000_000),
         keep_alive_us=round((configuration.keep_alive_interval or 0) * 1_000_000),
         max_data=configuration.max_data,

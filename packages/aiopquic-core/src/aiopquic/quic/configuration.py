@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -128,13 +129,15 @@ class QuicConfiguration:
     def validate(self) -> None:
         """Raise ConfigurationError for the first setting that can't be, saying what would be right."""
         self._validate_alpn()
+        self._validate_texts()
+        self._validate_times()
         self._validate_numbers()
         self._validate_choices()
 
     def _validate_alpn(self) -> None:
         if self.alpn_protocols is None:
             return
-        if isinstance(self.alpn_protocols, str | bytes):
+        if isinstance(self.alpn_protocols, str | bytes) or not isinstance(self.alpn_protocols, Sequence):
             raise ConfigurationError(f"alpn_protocols is a list of names: use [{self.alpn_protocols!r}]")
         limit = _MAX_ALPN_OFFERED if self.is_client else _MAX_ALPN_ACCEPTED
         if len(self.alpn_protocols) > limit:
@@ -143,11 +146,27 @@ class QuicConfiguration:
             if not isinstance(name, str) or not 1 <= len(name.encode()) <= 255 or "\0" in name:
                 raise ConfigurationError(f"an ALPN protocol is a text of 1 to 255 bytes without NUL, not {name!r}")
 
-    def _validate_numbers(self) -> None:
-        self._require("idle_timeout", 0, 10**6, "seconds, 0 for none")
-        self._require("handshake_timeout", 0.001, 10**6, "seconds")
+    def _validate_texts(self) -> None:
+        for name in ("certificate_file", "private_key_file", "cafile", "capath", "secrets_log_file", "qlog_dir"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str | os.PathLike):
+                raise ConfigurationError(f"{name} is a path, or None, not {value!r}")
+        if self.cadata is not None and not isinstance(self.cadata, str | bytes):
+            raise ConfigurationError(f"cadata is PEM text or DER bytes, or None, not {self.cadata!r}")
+        password = self.private_key_password
+        if password is not None and (not isinstance(password, str | bytes) or 0 in _as_bytes(password)):
+            raise ConfigurationError("private_key_password is a text or bytes without NUL, or None")
+        host = self.server_name
+        if host is not None and (not isinstance(host, str) or not 1 <= len(host.encode()) <= 255 or "\0" in host):
+            raise ConfigurationError(f"server_name is a text of 1 to 255 bytes without NUL, or None, not {host!r}")
+
+    def _validate_times(self) -> None:
+        self._require("idle_timeout", 0, 10**6, "seconds, 0 for none", is_whole=False)
+        self._require("handshake_timeout", 0.001, 10**6, "seconds", is_whole=False)
         if self.keep_alive_interval is not None:
-            self._require("keep_alive_interval", 0.001, 10**6, "seconds, or None")
+            self._require("keep_alive_interval", 0.001, 10**6, "seconds, or None", is_whole=False)
+
+    def _validate_numbers(self) -> None:
         for name in ("max_data", "max_stream_data"):
             self._require(name, 1, _MAX_VARINT, "bytes")
         self._require("initial_stream_window", 1, _MAX_VARINT, "bytes")
@@ -164,9 +183,10 @@ class QuicConfiguration:
         if self.max_datagram_frame_size is not None:
             self._require("max_datagram_frame_size", 0, 65535, "bytes, or None")
 
-    def _require(self, name: str, low: float, high: float, unit: str) -> None:
+    def _require(self, name: str, low: float, high: float, unit: str, is_whole: bool = True) -> None:
         value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        is_number = isinstance(value, int if is_whole else int | float) and not isinstance(value, bool)
+        if not is_number or not low <= value <= high:
             raise ConfigurationError(f"{name} is {low} to {high} {unit}, not {value!r}")
 
     def _validate_choices(self) -> None:
@@ -190,6 +210,10 @@ class QuicConfiguration:
         if name not in _FIELD_NAMES and _FIELD_NAMES:
             raise ConfigurationError(f"QuicConfiguration has no setting {name!r}")
         object.__setattr__(self, name, value)
+
+
+def _as_bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 _FIELD_NAMES: frozenset[str] = frozenset()
