@@ -257,7 +257,10 @@ async def test_server_name(endpoints: Endpoints):
                 pytest.fail("connected")
 
 
-@pytest.mark.parametrize("given", ["capath", "cadata PEM", "cadata DER", "cafile and capath", "load_verify_locations"])
+@pytest.mark.parametrize(
+    "given",
+    ["capath", "cadata PEM", "cadata with words around", "cadata DER", "cafile and capath", "load_verify_locations"],
+)
 async def test_trust_settings(endpoints: Endpoints, certificates: Certificates, tmp_path: Path, given: str):
     """Every way to name trusted certificates works, and trusts those only."""
     shutil.copy(certificates.good.cert, tmp_path / "root.pem")
@@ -266,6 +269,7 @@ async def test_trust_settings(endpoints: Endpoints, certificates: Certificates, 
     settings = {
         "capath": {"cafile": None, "capath": tmp_path},
         "cadata PEM": {"cafile": None, "cadata": pem},
+        "cadata with words around": {"cafile": None, "cadata": f"# Főtanúsítvány\n{pem}# é".encode()},
         "cadata DER": {"cafile": None, "cadata": ssl.PEM_cert_to_DER_cert(pem)},
         "cafile and capath": {"cafile": certificates.other.cert, "capath": tmp_path},
         "load_verify_locations": {},
