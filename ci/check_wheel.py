@@ -66,9 +66,7 @@ def check_binaries(folder: Path) -> list[str]:
         if library.name == "libaiopquic.so":
             if "[libaiopquic.so]" not in "".join(re.findall(r".*SONAME.*", dynamic)):
                 problems.append(f"{name}: its SONAME is not libaiopquic.so")
-            problems += [
-                f"{name}: {p}" for p in check_exports(run("nm", "-D", "--defined-only", str(library)))
-            ]
+            problems += [f"{name}: {p}" for p in check_exports(run("nm", "-D", "--defined-only", str(library)))]
             continue
         wanted = next(rpath for prefix, rpath in RPATHS.items() if name.startswith(prefix))
         found = re.findall(r"R(?:UN)?PATH.*\[(.*)\]", dynamic)

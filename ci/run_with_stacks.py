@@ -34,9 +34,7 @@ def show_stacks(pid: int) -> None:
     gdb = shutil.which("gdb")
     for process in processes:
         with contextlib.suppress(OSError):
-            words = (
-                Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            )
+            words = Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             print(f"\n--- process {process}: {words[:200]}", file=sys.stderr, flush=True)
         if gdb:
             command = [gdb, "-batch", "-p", str(process), "-ex", "thread apply all backtrace 40"]
@@ -70,9 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return process.wait(options.seconds)
     except subprocess.TimeoutExpired:
-        print(
-            f"\nstill running after {options.seconds:g} s: {' '.join(command)}", file=sys.stderr, flush=True
-        )
+        print(f"\nstill running after {options.seconds:g} s: {' '.join(command)}", file=sys.stderr, flush=True)
         show_stacks(process.pid)
         return 124
     finally:

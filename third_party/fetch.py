@@ -206,9 +206,7 @@ def from_git(pins: dict[str, Any], tree: str, work: Path) -> Path:
     checkout.mkdir()
     run_git(["ls-remote", "--exit-code", pin["repository"], "HEAD"], work, GIT_PROBE_SECONDS)
     run_git(["init", "--quiet", "."], checkout, GIT_PROBE_SECONDS)
-    run_git(
-        ["fetch", "--quiet", "--depth", "1", pin["repository"], pin["commit"]], checkout, GIT_FETCH_SECONDS
-    )
+    run_git(["fetch", "--quiet", "--depth", "1", pin["repository"], pin["commit"]], checkout, GIT_FETCH_SECONDS)
     run_git(["checkout", "--quiet", "--detach", "FETCH_HEAD"], checkout, GIT_FETCH_SECONDS)
     head = run_git(["rev-parse", "HEAD"], checkout, GIT_PROBE_SECONDS).strip()
     if head != pin["commit"]:

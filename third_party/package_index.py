@@ -45,9 +45,7 @@ def pythons_with_pip() -> list[str]:
 
 def ask(command: list[str]) -> str:
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
@@ -94,9 +92,7 @@ def address_of(index: str, project: str, filename: str) -> str:
         links = [entry["url"] for entry in json.loads(body)["files"] if entry["filename"] == filename]
     else:
         hrefs = re.findall(r'href\s*=\s*["\']([^"\']+)', body.decode("utf-8", "replace"))
-        links = [
-            html.unescape(h) for h in hrefs if urllib.parse.urlsplit(h).path.rpartition("/")[2] == filename
-        ]
+        links = [html.unescape(h) for h in hrefs if urllib.parse.urlsplit(h).path.rpartition("/")[2] == filename]
     if not links:
         raise FetchError(f"{urllib.parse.urlsplit(index).hostname} has no {filename}")
     link = urllib.parse.urljoin(page_url, links[0])

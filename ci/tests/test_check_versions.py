@@ -12,8 +12,7 @@ def repository(tmp_path):
         (source / "_version.py").write_text('__version__ = "1.2.3"\n')
         pin = "" if name == "aiopquic-core" else '"aiopquic-core==1.2.3"'
         (folder / "pyproject.toml").write_text(
-            f'[build-system]\nrequires = []\n[project]\nname = "{name}"\n'
-            f'version = "1.2.3"\ndependencies = [{pin}]\n'
+            f'[build-system]\nrequires = []\n[project]\nname = "{name}"\nversion = "1.2.3"\ndependencies = [{pin}]\n'
         )
     for original, copies in check_versions.COPIES.items():
         for name in [original, *copies]:

@@ -28,9 +28,7 @@ def test_fails(names, says):
 
 
 def test_exports():
-    good = "".join(
-        f"0 T {n}\n" for n in ("aiopq_abi_version", "aiopq_build_id", "picoquic_create", "picosplay_insert")
-    )
+    good = "".join(f"0 T {n}\n" for n in ("aiopq_abi_version", "aiopq_build_id", "picoquic_create", "picosplay_insert"))
     assert check_wheel.check_exports(good) == []
     assert check_wheel.check_exports(good + "0 T ptls_new\n") == ["exports ptls_new"]
     assert check_wheel.check_exports(good.replace("picosplay_insert", "picosplay_x")) == [

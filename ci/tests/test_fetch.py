@@ -169,9 +169,7 @@ def test_member_that_is_no_file_is_refused(tmp_path, kind):
 
 def test_json_page_is_read(monkeypatch):
     page = {"files": [{"filename": "p-1.tar.gz", "url": "http://files/p-1.tar.gz#x"}]}
-    monkeypatch.setattr(
-        package_index, "read", lambda url, accept="": (json.dumps(page).encode(), "application/x+json")
-    )
+    monkeypatch.setattr(package_index, "read", lambda url, accept="": (json.dumps(page).encode(), "application/x+json"))
     assert package_index.address_of("http://index", "p", "p-1.tar.gz") == "http://files/p-1.tar.gz"
 
 

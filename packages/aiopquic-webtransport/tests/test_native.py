@@ -50,9 +50,7 @@ def defines(file: str, symbol: str) -> bool:
         "ctypes.CDLL(None).dladdr(address, ctypes.byref(info))\n"
         "print(info.name.decode())\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, file, symbol], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, file, symbol], capture_output=True, text=True, check=True)
     found = done.stdout.strip()
     return bool(found) and Path(found).resolve() == Path(file).resolve()
 

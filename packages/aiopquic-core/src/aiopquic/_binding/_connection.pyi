@@ -7,7 +7,7 @@ from aiopquic._sinks import ConnectionSink
 @final
 class Connection:
     sink: ConnectionSink | None
-    def __init__(self) -> None: ...
+    def __init__(self, *args: object, **kwargs: object) -> None: ...  # raises: made by the library only
     @property
     def engine(self) -> Engine: ...
     @property

@@ -6,7 +6,7 @@ from aiopquic._binding._connection import Connection
 class Stream:
     sink: object
     state: object
-    def __init__(self) -> None: ...
+    def __init__(self, *args: object, **kwargs: object) -> None: ...  # raises: made by the library only
     @property
     def connection(self) -> Connection: ...
     @property
