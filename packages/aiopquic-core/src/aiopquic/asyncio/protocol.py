@@ -41,6 +41,7 @@ class QuicConnectionProtocol:
         self._connected_waiter: asyncio.Future[None] | None = None
         self._adapters: dict[int, StreamAdapter] = {}
         self._handler_tasks: set[asyncio.Task[Any]] = set()
+        quic._on_stream_over = self._stream_over
 
     # ---- overridable ----
 
@@ -100,7 +101,12 @@ class QuicConnectionProtocol:
 
         Backpressure: ``await writer.drain()`` waits until the send budget has room; a reader that nobody reads holds
         the peer at its window. The reader of a unidirectional stream is at its end from the start.
+        ``await writer.wait_closed()`` waits until both directions have ended and the peer has everything.
+
+        Raises:
+            QuicConnectionError: the connection has ended.
         """
+        self._quic._open_connection()
         stream_id = self._quic.get_next_available_stream_id(is_unidirectional)
         adapter = self._new_adapter(stream_id)
         if is_unidirectional:
@@ -147,7 +153,9 @@ class QuicConnectionProtocol:
     def _connection_terminated(self, event: ConnectionTerminated) -> None:
         assert event.close_reason is not None
         self._resolve_connected(event.close_reason.exception())
-        for adapter in list(self._adapters.values()):
+        for stream_id, adapter in list(self._adapters.items()):
+            while stream_id in self._quic._unread:  # what has arrived is the reader's, however slow it is
+                self._quic.resume_reading(stream_id)
             adapter.connection_lost(event.close_reason.exception())
         self._adapters.clear()
         self._closed.set()
@@ -164,9 +172,16 @@ class QuicConnectionProtocol:
         return True
 
     def _new_adapter(self, stream_id: int) -> StreamAdapter:
-        adapter = StreamAdapter(self._quic, stream_id, self._loop, lambda: self._adapters.pop(stream_id, None))
+        adapter = StreamAdapter(self._quic, stream_id, self._loop)
         self._adapters[stream_id] = adapter
         return adapter
+
+    def _stream_over(self, stream_id: int) -> None:
+        adapter = self._adapters.get(stream_id)
+        if adapter is not None:
+            adapter.stream_over()
+            if stream_id not in self._quic._unread:
+                del self._adapters[stream_id]
 
     def _run_stream_handler(self, adapter: StreamAdapter) -> None:
         assert self._stream_handler is not None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
-from aiopquic.exceptions import StreamError, StreamResetError, StreamStoppedError
+from aiopquic.exceptions import StreamClosedError, StreamError, StreamResetError, StreamStoppedError
 from aiopquic.quic.connection import QuicConnection
 from aiopquic.quic.events import StopSendingReceived, StreamDataReceived, StreamReset
 from aiopquic.quic.streams import stream_is_unidirectional
@@ -21,15 +20,16 @@ READER_LIMIT = 1 << 16
 class _StreamTransport(asyncio.Transport):
     """What a StreamWriter writes to. Bytes beyond the send budget wait here, and drain() waits for them."""
 
-    def __init__(self, quic: QuicConnection, stream_id: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, quic: QuicConnection, stream_id: int, loop: asyncio.AbstractEventLoop, can_send: bool) -> None:
         super().__init__({"stream_id": stream_id})
         self._quic = quic
         self._stream_id = stream_id
         self._loop = loop
         self._waiting: list[bytes] = []
-        self._eof = False
+        self._can_send = can_send
+        self._eof = not can_send
         self._sender: asyncio.Task[None] | None = None
-        self._closing = False
+        self._closing = not can_send
         self.failure: BaseException | None = None
         self.protocol: _DrainProtocol | None = None
 
@@ -41,6 +41,9 @@ class _StreamTransport(asyncio.Transport):
         return super().get_extra_info(name, default)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._can_send:
+            text = f"stream {self._stream_id} is the peer's unidirectional stream: it can't be written here"
+            raise StreamClosedError(text, self._stream_id)
         if self._eof:
             raise RuntimeError("write after write_eof() or close()")
         if len(data) > 0:
@@ -99,12 +102,13 @@ class _StreamTransport(asyncio.Transport):
         """Nothing can be sent any more; drain() raises ``error``."""
         if self.failure is None:
             self.failure = error
+            self._closing = True
             self._waiting.clear()
             assert self.protocol is not None
             self.protocol.fail(error)
 
     def close(self) -> None:
-        """Finish the stream: what was written is sent, then FIN. The peer's direction is stopped."""
+        """Finish writing: what was written is sent, then FIN. Reading goes on until the peer's end."""
         if not self._closing:
             self._closing = True
             if self.failure is None:
@@ -137,6 +141,12 @@ class _DrainProtocol(asyncio.streams.FlowControlMixin):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
         self.closed: asyncio.Future[None] = loop.create_future()
+        self._failure: BaseException | None = None
+
+    async def _drain_helper(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        await super()._drain_helper()  # type: ignore[misc]  # asyncio's own, without a stub
 
     def _get_close_waiter(self, stream: Any) -> asyncio.Future[None]:
         return self.closed
@@ -148,6 +158,7 @@ class _DrainProtocol(asyncio.streams.FlowControlMixin):
 
     def fail(self, error: BaseException) -> None:
         """drain() and wait_closed() raise."""
+        self._failure = error
         self.connection_lost(error if isinstance(error, Exception) else None)
         if not self.closed.done():
             self.closed.set_exception(error)
@@ -157,19 +168,16 @@ class _DrainProtocol(asyncio.streams.FlowControlMixin):
 class StreamAdapter:
     """Feeds the reader, and fails the writer, of one stream."""
 
-    def __init__(
-        self, quic: QuicConnection, stream_id: int, loop: asyncio.AbstractEventLoop, forget: Callable[[], object]
-    ) -> None:
+    def __init__(self, quic: QuicConnection, stream_id: int, loop: asyncio.AbstractEventLoop) -> None:
         self._stream_id = stream_id
-        self._forget = forget
-        self._transport = _StreamTransport(quic, stream_id, loop)
+        can_send = quic._streams.is_own(stream_id) or not stream_is_unidirectional(stream_id)
+        self._transport = _StreamTransport(quic, stream_id, loop, can_send)
         self._protocol = _DrainProtocol(loop)
         self._transport.protocol = self._protocol
         self.reader = asyncio.StreamReader(limit=READER_LIMIT, loop=loop)
         self.reader.set_transport(self._transport)
-        self.writer = asyncio.StreamWriter(self._transport, self._protocol, self.reader, loop)
-        if stream_is_unidirectional(stream_id) and not quic._streams.is_own(stream_id):
-            self._transport._eof = True
+        # Without a reader: its failure is none of the writer's, for the directions of a stream end apart.
+        self.writer = asyncio.StreamWriter(self._transport, self._protocol, None, loop)
 
     def event_received(self, event: StreamDataReceived | StreamReset | StopSendingReceived) -> None:
         """One event of the stream."""
@@ -178,18 +186,20 @@ class StreamAdapter:
                 self.reader.feed_data(event.data)
             if event.end_stream:
                 self.reader.feed_eof()
-                self._protocol.finish()
         elif isinstance(event, StreamReset):
             text = f"the peer reset stream {self._stream_id} with code {event.error_code:#x}"
             self.reader.set_exception(StreamResetError(text, self._stream_id, event.error_code))
-            self._protocol.finish()
         else:
             text = f"the peer stopped stream {self._stream_id} with code {event.error_code:#x}"
             self._transport.fail(StreamStoppedError(text, self._stream_id, event.error_code))
+
+    def stream_over(self) -> None:
+        """Both directions have ended, and the peer has everything."""
+        self._transport._closing = True
+        self._protocol.finish()
 
     def connection_lost(self, error: Exception) -> None:
         """The connection ended: a reader that is not at its end, and the writer, raise."""
         if not self.reader.at_eof() and not self.reader._eof:  # type: ignore[attr-defined]
             self.reader.set_exception(error)
         self._transport.fail(error)
-        self._forget()

@@ -71,6 +71,8 @@ class QuicConnection:
         self._unread: dict[int, tuple[Stream, list[memoryview], bool]] = {}
         "Paused streams that have something to tell: the bytes that were taken already, and whether they are the last."
         self._on_closed: Callable[[], object] | None = None
+        self._on_stream_over: Callable[[int], object] | None = None
+        "Called when both directions of a stream have ended, and again when its reader has taken the last bytes."
         if connection is not None:
             connection.sink = self
 
@@ -384,7 +386,7 @@ class QuicConnection:
                 close_reason=reason,
             )
         )
-        self._handler = None
+        self._handler = self._on_stream_over = None
         if self._on_closed is not None:
             self._on_closed()
 
@@ -415,6 +417,8 @@ class QuicConnection:
             if index != last and stream.id in self._paused:
                 self._unread[stream.id] = (stream, buffers[index + 1 :], fin)
                 return
+        if self._connection is not None and stream.id not in self._connection.streams:
+            self._stream_over(stream.id)
 
     def _drop_unread(self, stream: Stream) -> None:
         """The stream was given up, by the peer or by us: what its reader had paused is not told any more."""
@@ -437,9 +441,14 @@ class QuicConnection:
         self._sender.stream_changed(stream.id)
 
     def stream_released(self, stream: Stream) -> None:
-        if stream.id not in self._unread:
-            self._paused.discard(stream.id)
         self._sender.stream_changed(stream.id)
+        self._stream_over(stream.id)
+
+    def _stream_over(self, stream_id: int) -> None:
+        if stream_id not in self._unread:
+            self._paused.discard(stream_id)
+        if self._on_stream_over is not None:
+            self._on_stream_over(stream_id)
 
     # ---- streams ----
 
