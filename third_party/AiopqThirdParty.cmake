@@ -12,6 +12,13 @@
 
 set(AIOPQ_THIRD_PARTY_DIR "${CMAKE_CURRENT_LIST_DIR}")
 
+# A build must not go on with headers of other sources than its archive: what decides about the sources
+# configures again when it changes.
+file(GLOB aiopq_patches CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/patches/*.patch")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
+  ${aiopq_patches} "${CMAKE_CURRENT_LIST_DIR}/pins.json" "${CMAKE_CURRENT_LIST_DIR}/fetch.py"
+  "${CMAKE_CURRENT_LIST_DIR}/patching.py")
+
 # Runs fetch.py; sets AIOPQ_<TREE>_DIR, _COMMIT and _DIGEST for every tree in ARGN.
 macro(aiopq_fetch_sources)
   if(Python_EXECUTABLE)

@@ -10,7 +10,7 @@
 #include "net/picoquic_private.h"
 #include "net/tls.h"
 
-/* Entries of a block: about 10 and 12 KiB, so an engine at rest is small. */
+/* Entries of a block: 10 KiB each, so an engine at rest is small. */
 #define EVENT_BLOCK 256
 #define COMMAND_BLOCK 256
 

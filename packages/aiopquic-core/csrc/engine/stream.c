@@ -79,8 +79,10 @@ aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, s
         stream->send_state = AIOPQ_STREAM_FINISHED;
     }
     /* A stream that picoquic polls already needs no command. */
-    if ((length > 0 || fin) && !atomic_exchange(&stream->is_active, true)) {
-        return post(stream, AIOPQ_COMMAND_STREAM_SEND, 0);
+    if ((length > 0 || fin) && !atomic_exchange(&stream->is_active, true) &&
+        post(stream, AIOPQ_COMMAND_STREAM_SEND, 0) != AIOPQ_OK) {
+        atomic_store(&stream->is_active,
+                     false); /* no memory: the bytes are taken, the next write tells of them */
     }
     return AIOPQ_OK;
 }
@@ -138,10 +140,34 @@ aiopq_chunk_t *aiopq_stream_take(aiopq_stream_t *stream, bool *fin)
     return aiopq_byte_queue_take(&stream->receive);
 }
 
+/* Told to the peer a quarter of the budget at a time. */
+static void consume_on_conn(aiopq_conn_t *conn, uint64_t length)
+{
+    uint64_t consumed = atomic_load_explicit(&conn->consumed, memory_order_relaxed) + length;
+    atomic_store_explicit(&conn->consumed, consumed, memory_order_release);
+    if (consumed - conn->credit_asked >= conn->engine->config.max_data / 4 &&
+        !atomic_load_explicit(&conn->is_closed, memory_order_acquire)) {
+        aiopq_command_t command = {.type = AIOPQ_COMMAND_CONN_CREDIT, .conn = conn};
+        if (aiopq_command_post(conn->engine, &command) == AIOPQ_OK) {
+            conn->credit_asked = consumed;
+        }
+    }
+}
+
+void aiopq_stream_abandon(aiopq_stream_t *stream)
+{
+    uint64_t left = atomic_load_explicit(&stream->received, memory_order_acquire) -
+                    atomic_load_explicit(&stream->consumed, memory_order_relaxed);
+    if (left > 0) {
+        aiopq_stream_consume(stream, left);
+    }
+}
+
 void aiopq_stream_consume(aiopq_stream_t *stream, uint64_t length)
 {
     uint64_t consumed = atomic_load_explicit(&stream->consumed, memory_order_relaxed) + length;
     atomic_store_explicit(&stream->consumed, consumed, memory_order_release);
+    consume_on_conn(stream->conn, length);
     uint64_t window = atomic_load_explicit(&stream->window, memory_order_relaxed);
     if (consumed - stream->credit_asked < window / 4 || is_closed(stream) ||
         atomic_load_explicit(&stream->is_fin_received, memory_order_relaxed)) {

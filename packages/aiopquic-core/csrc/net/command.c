@@ -15,9 +15,10 @@
 aiopq_status_t aiopq_command_post(aiopq_engine_t *engine, const aiopq_command_t *command)
 {
     size_t capacity = engine->config.command_capacity;
-    /* Nobody would repeat these: an engine must end, and a peer at its window must hear of credit. Both are few:
+    /* Nobody would repeat these: an engine must end, and a peer at its window must hear of credit. They are few:
      * one, and four a window. */
-    bool is_exempt = command->type == AIOPQ_COMMAND_STOP || command->type == AIOPQ_COMMAND_STREAM_CREDIT;
+    bool is_exempt = command->type == AIOPQ_COMMAND_STOP || command->type == AIOPQ_COMMAND_STREAM_CREDIT ||
+                     command->type == AIOPQ_COMMAND_CONN_CREDIT;
     if (capacity != 0 && aiopq_spsc_size(&engine->commands) >= capacity && !is_exempt) {
         return AIOPQ_WOULD_BLOCK;
     }
@@ -198,6 +199,9 @@ static void run(aiopq_engine_t *engine, const aiopq_command_t *command)
         break;
     case AIOPQ_COMMAND_CLOSE:
         do_close(conn, command->value, command->detail);
+        break;
+    case AIOPQ_COMMAND_CONN_CREDIT:
+        aiopq_flow_conn_consumed(conn);
         break;
     case AIOPQ_COMMAND_STATS:
         do_stats(conn, command->value);

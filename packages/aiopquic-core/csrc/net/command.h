@@ -7,6 +7,7 @@
 typedef enum aiopq_command_type {
     AIOPQ_COMMAND_CONNECT = 0,     /* start the handshake of `conn` */
     AIOPQ_COMMAND_CLOSE,           /* value = application code; detail = aiopq_close_request_t */
+    AIOPQ_COMMAND_CONN_CREDIT,     /* the application consumed enough, over all streams, to tell the peer */
     AIOPQ_COMMAND_STATS,           /* value = the number to answer with */
     AIOPQ_COMMAND_STREAM_SEND,     /* bytes or FIN wait in the stream */
     AIOPQ_COMMAND_STREAM_RESET,    /* value = code */

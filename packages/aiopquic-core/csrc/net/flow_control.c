@@ -73,6 +73,26 @@ void aiopq_flow_grant(aiopq_stream_t *stream)
     }
 }
 
+static void update_held(aiopq_conn_t *conn)
+{
+    aiopq_set_held_bytes(conn->cnx,
+                         conn->received - atomic_load_explicit(&conn->consumed, memory_order_acquire));
+}
+
+void aiopq_flow_conn_received(aiopq_conn_t *conn, uint64_t length)
+{
+    conn->received += length;
+    update_held(conn);
+}
+
+void aiopq_flow_conn_consumed(aiopq_conn_t *conn)
+{
+    if (conn->cnx != NULL) {
+        update_held(conn);
+        aiopq_wake_connection(conn->cnx, conn->engine->now_us);
+    }
+}
+
 void aiopq_flow_conn_ready(aiopq_conn_t *conn)
 {
     if (conn->has_deferred_credit) {

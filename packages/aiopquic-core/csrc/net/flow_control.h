@@ -14,6 +14,12 @@ void aiopq_flow_grant(aiopq_stream_t *stream) AIOPQ_NET;
 /* The stream receives no more: its window goes back to the connection's budget. */
 void aiopq_flow_close(aiopq_stream_t *stream) AIOPQ_NET;
 
+/* Bytes of any stream were delivered to us: the connection's credit is held back until they are consumed. */
+void aiopq_flow_conn_received(aiopq_conn_t *conn, uint64_t length) AIOPQ_NET;
+
+/* The application consumed bytes: the connection's credit goes to the peer. */
+void aiopq_flow_conn_consumed(aiopq_conn_t *conn) AIOPQ_NET;
+
 /* Credit may be sent from now on; carries out what was asked before. */
 void aiopq_flow_conn_ready(aiopq_conn_t *conn) AIOPQ_NET;
 

@@ -68,10 +68,12 @@ struct aiopq_conn {
     /* loop thread */
     void *owner;
     bool is_close_requested;
+    uint64_t credit_asked; /* consumed bytes told to the network thread */
 
     /* shared: the send budget */
     _Atomic uint64_t send_queued; /* both threads, by addition */
     _Atomic bool wants_writable;  /* loop thread sets, network thread clears and sends one event */
+    _Atomic uint64_t consumed;    /* loop thread; bytes the application is done with, over all streams */
     _Atomic bool is_closed;       /* network thread sets with the CLOSED event; the loop thread reads */
 
     /* network thread */
@@ -79,6 +81,7 @@ struct aiopq_conn {
     aiopq_stream_t *streams; /* those picoquic may call back with; each holds one reference */
     aiopq_conn_t *next_failing;
     bool is_failing, is_announced, is_ready, has_deferred_credit;
+    uint64_t received;                /* bytes delivered to us, over all streams */
     uint64_t window_granted;          /* sum of the receive windows of the open streams, in bytes */
     int32_t verify_error;             /* X509_V_ERR_* of our verifier */
     char *close_reason;               /* what we send, malloc'd; picoquic borrows it */
@@ -115,9 +118,9 @@ struct aiopq_stream {
     bool is_known;                    /* picoquic has the stream */
     bool is_send_over;                /* reset by us or stopped by the peer: bytes are dropped */
     bool is_receive_over;             /* all received, reset, or STOP_SENDING sent: no more credit */
-    uint64_t received;                /* bytes picoquic delivered */
-    uint64_t granted;                 /* limit the peer was told */
-    uint64_t window_epoch_us;         /* when the window was last looked at for growth */
+    _Atomic uint64_t received; /* bytes picoquic delivered; the loop thread reads it after the release */
+    uint64_t granted;          /* limit the peer was told */
+    uint64_t window_epoch_us;  /* when the window was last looked at for growth */
     uint64_t window_epoch_consumed;
 };
 

@@ -84,7 +84,9 @@ int aiopq_on_stream_data(aiopq_conn_t *conn, aiopq_stream_t *stream, const uint8
     if (!aiopq_byte_queue_write(&stream->receive, bytes, length, is_fin)) {
         return -1;
     }
-    stream->received += length;
+    uint64_t received = atomic_load_explicit(&stream->received, memory_order_relaxed) + length;
+    atomic_store_explicit(&stream->received, received, memory_order_release);
+    aiopq_flow_conn_received(conn, length);
     if (is_fin) {
         aiopq_flow_close(stream);
         /* Release: pairs with the acquire in aiopq_stream_take(); the last bytes before the end. */

@@ -29,6 +29,16 @@ bool aiopq_close_is_unsent(picoquic_cnx_t *cnx)
            cnx->cnx_state == picoquic_state_handshake_failure;
 }
 
+void aiopq_set_held_bytes(picoquic_cnx_t *cnx, uint64_t held)
+{
+    cnx->data_held = held;
+}
+
+void aiopq_wake_connection(picoquic_cnx_t *cnx, uint64_t now_us)
+{
+    picoquic_reinsert_by_wake_time(cnx->quic, cnx, now_us);
+}
+
 uint64_t aiopq_smoothed_rtt_us(picoquic_cnx_t *cnx)
 {
     return cnx->path[0]->smoothed_rtt;

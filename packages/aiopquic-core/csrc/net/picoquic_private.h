@@ -22,6 +22,12 @@ uint64_t aiopq_offending_frame_type(picoquic_cnx_t *cnx) AIOPQ_NET;
 /* True while a CONNECTION_CLOSE of ours has not been put into a packet yet. */
 bool aiopq_close_is_unsent(picoquic_cnx_t *cnx) AIOPQ_NET;
 
+/* Bytes that were delivered and not consumed: MAX_DATA is granted without them (RFC 9000 section 4.1). */
+void aiopq_set_held_bytes(picoquic_cnx_t *cnx, uint64_t held) AIOPQ_NET;
+
+/* Has picoquic prepare a packet in this turn. */
+void aiopq_wake_connection(picoquic_cnx_t *cnx, uint64_t now_us) AIOPQ_NET;
+
 uint64_t aiopq_smoothed_rtt_us(picoquic_cnx_t *cnx) AIOPQ_NET;
 
 /* From here on only the calling thread may call picoquic, in builds that check. */

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import certifi
 
-from aiopquic.exceptions import CertificateFileError
+from aiopquic.exceptions import CertificateFileError, ConfigurationError
 
-__all__ = ["StrPath", "explain", "read_certificate", "read_private_key", "trusted_roots"]
+__all__ = ["StrPath", "check_keylog", "explain", "read_certificate", "read_private_key", "trusted_roots"]
 
 StrPath = str | os.PathLike[str]
 
@@ -116,3 +116,13 @@ def _pem_to_der(text: str) -> list[bytes]:
     end = "-----END CERTIFICATE-----"
     blocks = text.split("-----BEGIN CERTIFICATE-----")[1:]
     return [ssl.PEM_cert_to_DER_cert("-----BEGIN CERTIFICATE-----" + block.split(end)[0] + end) for block in blocks]
+
+
+def check_keylog(path: str | None) -> None:
+    """Raise when TLS secrets can't be written there."""
+    if path is not None:
+        try:
+            with open(path, "a", encoding="ascii"):
+                pass
+        except OSError as error:
+            raise ConfigurationError(f"the key log file {path!r} can't be written: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Every setting of an engine, as the bridge hands it to C. Made by ``aiopquic.quic._settings``, which checks it."""
+"""Every setting of an engine, as the bridge hands it to C. Made and checked by ``aiopquic.quic._engine_settings``."""
 
 from __future__ import annotations
 

@@ -257,6 +257,7 @@ cdef extern from "aiopquic/stream.h" nogil:
     aiopq_status_t aiopq_stream_set_priority(aiopq_stream_t *stream, uint8_t priority)
     aiopq_chunk_t *aiopq_stream_take(aiopq_stream_t *stream, c_bool *fin)
     void aiopq_stream_consume(aiopq_stream_t *stream, uint64_t length)
+    void aiopq_stream_abandon(aiopq_stream_t *stream)
     void aiopq_stream_ref(aiopq_stream_t *stream)
     void aiopq_stream_unref(aiopq_stream_t *stream)
     void *aiopq_stream_owner(const aiopq_stream_t *stream)

@@ -52,6 +52,10 @@ AIOPQ_API aiopq_chunk_t *aiopq_stream_take(aiopq_stream_t *stream, bool *fin) AI
 /* The application is done with `length` more bytes: the peer may send that many more. */
 AIOPQ_API void aiopq_stream_consume(aiopq_stream_t *stream, uint64_t length) AIOPQ_LOOP;
 
+/* Nobody will read what is left of a stream: its bytes count as consumed. For the last holder on the loop
+ * thread, before aiopq_stream_unref(). */
+AIOPQ_API void aiopq_stream_abandon(aiopq_stream_t *stream) AIOPQ_LOOP;
+
 AIOPQ_API void aiopq_stream_ref(aiopq_stream_t *stream);
 AIOPQ_API void aiopq_stream_unref(aiopq_stream_t *stream);
 

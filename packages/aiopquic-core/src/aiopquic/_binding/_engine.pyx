@@ -256,7 +256,6 @@ cdef class Engine:
         return connection
 
     cdef _dispatch_connection(self, Connection connection, aiopq_event_t *event):
-        cdef Stream stream
         sink = connection.sink
         if event.stream is not NULL:
             self._dispatch_stream(connection, sink, event)

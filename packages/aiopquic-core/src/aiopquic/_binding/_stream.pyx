@@ -11,6 +11,7 @@ from aiopquic.capi cimport (
     AIOPQ_WOULD_BLOCK,
     aiopq_chunk_t,
     aiopq_status_t,
+    aiopq_stream_abandon,
     aiopq_stream_consume,
     aiopq_stream_handle,
     aiopq_stream_id,
@@ -46,6 +47,7 @@ cdef class Stream:
     def __dealloc__(self):
         if self._ptr is not NULL:
             aiopq_stream_set_owner(self._ptr, NULL)
+            aiopq_stream_abandon(self._ptr)
             aiopq_stream_unref(self._ptr)
 
     @property

@@ -6,7 +6,7 @@ import select
 from collections import deque
 
 from aiopquic._binding._engine import Engine
-from aiopquic._files import explain, read_certificate, read_private_key, trusted_roots
+from aiopquic._files import check_keylog, explain, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
 from aiopquic.exceptions import BindError, CertificateFileError, CloseKind, ConfigurationError, StreamClosedError
 
@@ -134,6 +134,8 @@ class TransportContext:
             raise ConfigurationError("QUIC needs an application protocol: give alpn or alpn_list")
         if not 0 <= port <= 65535:
             raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
+        keylog_file = keylog_filename or os.environ.get("SSLKEYLOGFILE") or None
+        check_keylog(keylog_file)
         settings = EngineSettings(
             is_client=is_client,
             bind_addresses=(host,) if host else ("0.0.0.0",),
@@ -145,7 +147,7 @@ class TransportContext:
             private_key_password=key_password.encode() if isinstance(key_password, str) else key_password,
             trusted_roots=trusted_roots(ca_file) if is_client and verify_peer else (),
             verify_peer=verify_peer,
-            keylog_file=keylog_filename,
+            keylog_file=keylog_file,
             qlog_dir=qlog_dir,
             congestion_control=congestion_control_algorithm,
             cipher_suite=cipher_suite,
@@ -157,7 +159,7 @@ class TransportContext:
             initial_stream_window=min(1 << 16, rx_data_ring_cap or DEFAULT_MAX_DATA),
             max_streams_uni=initial_max_streams_uni or 512,
             max_streams_bidi=initial_max_streams_bidi or 512,
-            max_datagram_frame_size=max_datagram_frame_size,
+            max_datagram_frame_size=0,  # DATAGRAM frames can't be received yet
             send_budget_stream=stream_ring_cap,
             send_budget_conn=1 << 60,
             command_capacity=self._command_capacity,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from aiopquic._files import StrPath, read_certificate, read_private_key, trusted_roots
+from aiopquic._files import StrPath, check_keylog, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic.configuration import QuicConfiguration
@@ -55,12 +55,13 @@ def engine_settings(
         initial_stream_window=min(configuration.initial_stream_window, configuration.max_stream_data),
         max_streams_bidi=configuration.max_streams_bidi,
         max_streams_uni=configuration.max_streams_uni,
-        max_datagram_frame_size=configuration.max_datagram_frame_size or 0,
+        # Announcing DATAGRAM frames (RFC 9221) would invite what can't be received yet.
+        max_datagram_frame_size=0,
         send_budget_stream=configuration.stream_ring_cap,
         send_budget_conn=configuration.tx_max_queued_bytes or _UNLIMITED,
         command_capacity=configuration.event_ring_capacity or 0,
     )
-    _check_keylog(settings.keylog_file)
+    check_keylog(settings.keylog_file)
     if configuration.is_client:
         if configuration.verify_peer:
             settings.trusted_roots = trusted_roots(configuration.cafile, configuration.capath, configuration.cadata)
@@ -73,12 +74,3 @@ def engine_settings(
 
 def _path(value: StrPath | None) -> str | None:
     return None if value is None else os.fspath(value)
-
-
-def _check_keylog(path: str | None) -> None:
-    if path is not None:
-        try:
-            with open(path, "a", encoding="ascii"):
-                pass
-        except OSError as error:
-            raise ConfigurationError(f"the key log file {path!r} can't be written: {error.strerror}") from error

@@ -55,7 +55,7 @@ class QuicConfiguration:
     max_stream_data: int = 1 << 24
     "Bytes that the peer may send ahead on one stream, once its reader has shown to be fast."
     max_datagram_frame_size: int | None = 65535
-    "Largest DATAGRAM frame that is accepted (RFC 9221); None or 0 switches datagrams off."
+    "Accepted for programs that set it; DATAGRAM frames (RFC 9221) are not announced and not sent yet."
     server_name: str | None = None
     "Client: the name for SNI, and that the certificate must carry; None takes the host that is connected to."
     certificate_file: StrPath | None = None

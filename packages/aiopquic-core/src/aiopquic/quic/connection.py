@@ -68,6 +68,7 @@ class QuicConnection:
         self._snapshots = PathSnapshots()
         self._sender = Sender(configuration)
         self._paused: set[int] = set()
+        self._stopped: set[int] = set()
         self._unread: dict[int, tuple[Stream, list[memoryview], bool]] = {}
         "Paused streams that have something to tell: the bytes that were taken already, and whether they are the last."
         self._on_closed: Callable[[], object] | None = None
@@ -246,7 +247,10 @@ class QuicConnection:
         self._sender.stream_changed(stream_id)
 
     def stop_stream(self, stream_id: int, error_code: int) -> None:
-        """Ask the peer to stop sending (STOP_SENDING, RFC 9000 section 19.5); later bytes are dropped."""
+        """Ask the peer to stop sending (STOP_SENDING, RFC 9000 section 19.5).
+
+        No more bytes of the stream are told from now on, only its end or its reset.
+        """
         _check_code(error_code)
         connection = self._open_connection()
         stream = connection.streams.get(stream_id)
@@ -257,7 +261,9 @@ class QuicConnection:
                 raise self._no_stream(stream_id)
         stream.stop(error_code)
         self._paused.discard(stream_id)
-        self._drop_unread(stream)
+        self._stopped.add(stream_id)
+        if self._discard(stream):
+            self._emit(StreamDataReceived(stream_id=stream_id, end_stream=True))
 
     def set_stream_priority(self, stream_id: int, priority: int) -> int:
         """0 is sent first, 255 last; the default is 9. Returns 1 when it could not be asked for now, else 0."""
@@ -399,7 +405,10 @@ class QuicConnection:
     def stream_readable(self, stream: Stream) -> None:
         stream_id = stream.id
         self._streams.seen(stream_id)
-        if stream_id in self._paused:
+        if stream_id in self._stopped:
+            if self._discard(stream):
+                self._emit(StreamDataReceived(stream_id=stream_id, end_stream=True))
+        elif stream_id in self._paused:
             self._unread.setdefault(stream_id, (stream, [], False))
         else:
             self._hand_over(stream, [], False)
@@ -420,16 +429,16 @@ class QuicConnection:
         if self._connection is not None and stream.id not in self._connection.streams:
             self._stream_over(stream.id)
 
-    def _drop_unread(self, stream: Stream) -> None:
-        """The stream was given up, by the peer or by us: what its reader had paused is not told any more."""
-        if stream.id in self._unread:
-            _, buffers, _ = self._unread.pop(stream.id)
-            buffers += stream.take()[0]
-            stream.consume(sum(map(len, buffers)))
+    def _discard(self, stream: Stream) -> bool:
+        """Take and forget what the stream holds, for it was given up; True when its end was there too."""
+        _, buffers, fin = self._unread.pop(stream.id, (stream, [], False))
+        arrived, ends = stream.take()
+        stream.consume(sum(map(len, buffers)) + sum(map(len, arrived)))
+        return fin or ends
 
     def stream_reset(self, stream: Stream, error_code: int) -> None:
         self._streams.seen(stream.id)
-        self._drop_unread(stream)
+        self._discard(stream)
         self._emit(StreamReset(stream_id=stream.id, error_code=error_code))
 
     def stream_stopped(self, stream: Stream, error_code: int) -> None:
@@ -445,6 +454,7 @@ class QuicConnection:
         self._stream_over(stream.id)
 
     def _stream_over(self, stream_id: int) -> None:
+        self._stopped.discard(stream_id)
         if stream_id not in self._unread:
             self._paused.discard(stream_id)
         if self._on_stream_over is not None:
