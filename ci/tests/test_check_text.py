@@ -25,7 +25,7 @@ def test_passes(text):
         ("cd /ro" + "ot/project\n", "one machine"),
         ("see '/ho" + "me/someone/x'\n", "one machine"),
         ("# TO" + "DO: more\n", "undone"),
-        ("\n" * 401, "401 lines"),
+        ("\n" * 501, "501 lines"),
     ],
 )
 def test_fails(text, says):

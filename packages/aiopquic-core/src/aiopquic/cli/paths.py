@@ -62,12 +62,16 @@ def locate(root: Path, name: str) -> Path:
         RequestError: the name is refused, or leads out of the root.
     """
     candidate = root.joinpath(*check_name(name))
+    loop = RequestError(Code.BAD_NAME, "the name leads through a loop of links")
     try:
         path = candidate.resolve()
-    except (OSError, RuntimeError):  # a loop of links
-        raise RequestError(Code.BAD_NAME, "the name leads through a loop of links") from None
+    except (OSError, RuntimeError):
+        raise loop from None
     if not path.is_relative_to(root):
         raise RequestError(Code.BAD_NAME, "the name leads out of the folder through a link")
+    # Python 3.13 and later leave a loop as it is, the only links that a resolved path can contain.
+    if any(step.is_symlink() for step in (path, *path.parents) if step.is_relative_to(root) and step != root):
+        raise loop
     return path
 
 
