@@ -247,7 +247,7 @@ async def test_reset_before_any_data(endpoints: Endpoints):
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("code", [0, 99, (1 << 62) - 1])
 async def test_stop_sending(endpoints: Endpoints, direction: str, code: int):
-    """STOP_SENDING arrives with its code, is answered with RESET_STREAM, and ends writing only."""
+    """STOP_SENDING comes with its code, is answered with RESET_STREAM, and ends writing only."""
     async with endpoints.pair() as pair:
         sender, receiver = sides(pair, direction)
         stream_id = sender.quic.get_next_available_stream_id()
@@ -315,6 +315,29 @@ async def test_local_reset_wakes_writer(endpoints: Endpoints):
         with pytest.raises(StreamClosedError):
             await writer
         await pair.peer.wait_for(StreamReset, stream_id=0, error_code=1)
+
+
+async def test_nothing_but_the_end_after_a_stop(endpoints: Endpoints):
+    """After stop_stream() no byte is told, also of a stream that was all there: only that it has ended."""
+    async with endpoints.pair() as pair:
+        for number in range(50):
+            stream_id = pair.client.quic.get_next_available_stream_id()
+            pair.peer.quic.pause_reading(stream_id)
+            pair.client.quic.send_stream_data(stream_id, bytes(20_000), end_stream=number % 2 == 0)
+            await until(lambda stream_id=stream_id: stream_id in pair.peer.quic._unread)
+            pair.peer.quic.stop_stream(stream_id, number)
+            pair.peer.quic.resume_reading(stream_id)
+            await pair.peer.changes.wait_for(
+                lambda stream_id=stream_id: (
+                    stream_id in pair.peer.ended or pair.peer.seen(StreamReset, stream_id=stream_id)
+                ),
+                "neither end nor reset",
+            )
+            assert not pair.peer.data[stream_id]
+            pair.peer.quic.send_stream_data(stream_id, b"", end_stream=True)
+        for side in (pair.client, pair.peer):
+            await until(lambda side=side: not side.quic._connection.streams)
+        assert not pair.peer.quic._stopped
 
 
 async def test_reset_and_stop_cross(endpoints: Endpoints):
