@@ -81,10 +81,10 @@ async def test_events_while_the_loop_computes(endpoints: Endpoints):
 
 async def test_idle_timeout_is_not_the_loops_fault(endpoints: Endpoints):
     """A loop that computes for longer than the idle timeout loses no connection that is kept alive."""
-    async with endpoints.pair(idle_timeout=0.2, keep_alive_interval=0.05) as pair:
+    async with endpoints.pair(idle_timeout=0.5, keep_alive_interval=0.05) as pair:
         await round_trips(pair)
         with nobody_else_runs_python():
             compute()
             compute()
         await round_trips(pair)
-        assert not pair.client.quic.closed
+        assert pair.client.quic.close_reason is None
