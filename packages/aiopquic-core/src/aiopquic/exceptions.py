@@ -128,6 +128,8 @@ class CloseReason:
                 text += f", frame type {self.frame_type:#x}"
         elif self.kind is CloseKind.HANDSHAKE_TIMEOUT:
             text = "nobody answered in time: check the address, the port and that a QUIC server runs there"
+        elif self.kind is CloseKind.LOCAL_FAILURE and self.error_code == 0 and self.reason:
+            return self.reason
         elif self.kind is CloseKind.LOCAL_FAILURE:
             text = f"the connection failed on this side (error {self.error_code:#x})"
         else:

@@ -37,7 +37,7 @@ cdef object fail(aiopq_status_t status, object stream_id):
             f"stream {stream_id} is unidirectional and flows the other way", stream_id)
     if status == AIOPQ_CLOSED:
         raise exceptions.QuicConnectionError(
-            exceptions.CloseReason(exceptions.CloseKind.LOCAL_FAILURE, reason="the connection is closed"))
+            exceptions.CloseReason(exceptions.CloseKind.LOCAL_FAILURE, reason="the connection has just ended: its last event says why"))
     if status == AIOPQ_NO_MEMORY:
         raise MemoryError("the engine found no memory")
     if status == AIOPQ_STARTED:

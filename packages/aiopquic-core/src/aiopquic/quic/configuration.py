@@ -86,7 +86,7 @@ class QuicConfiguration:
     "Unidirectional streams of the peer that may be open at once."
     max_streams_bidi: int = 512
     "Bidirectional streams of the peer that may be open at once."
-    tx_max_queued_bytes: int | None = 1 << 22
+    tx_max_queued_bytes: int | None = 1 << 24
     "Bytes that may wait to be sent on one connection, over all streams; None or 0: no limit beyond each stream's."
     max_connections: int = 256
     "Server: connections that may be open at once; more are refused."
