@@ -36,8 +36,8 @@ cdef object fail(aiopq_status_t status, object stream_id):
         raise exceptions.StreamClosedError(
             f"stream {stream_id} is unidirectional and flows the other way", stream_id)
     if status == AIOPQ_CLOSED:
-        raise exceptions.QuicConnectionError(
-            exceptions.CloseReason(exceptions.CloseKind.LOCAL_FAILURE, reason="the connection has just ended: its last event says why"))
+        text = "the connection has just ended: its last event says why"
+        raise exceptions.QuicConnectionError(exceptions.CloseReason(exceptions.CloseKind.LOCAL_FAILURE, reason=text))
     if status == AIOPQ_NO_MEMORY:
         raise MemoryError("the engine found no memory")
     if status == AIOPQ_STARTED:
