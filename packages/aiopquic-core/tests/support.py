@@ -13,6 +13,7 @@ from aiopquic.asyncio import QuicConnectionProtocol, QuicServer, connect, serve
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.connection import QuicConnection
 from aiopquic.quic.events import QuicEvent, StreamDataReceived
+from aiopquic.quic.streams import stream_is_client_initiated, stream_is_unidirectional
 
 from .certificates import Certificates
 
@@ -131,7 +132,7 @@ class Recorder(QuicConnectionProtocol):
 
 
 class Echo(Recorder):
-    """Sends back what it gets on bidirectional streams, in order, however much."""
+    """Sends back what it gets on the peer's bidirectional streams, in order, however much."""
 
     def __init__(self, quic: QuicConnection, stream_handler: Any = None) -> None:
         super().__init__(quic, stream_handler)
@@ -140,7 +141,7 @@ class Echo(Recorder):
 
     def quic_event_received(self, event: QuicEvent) -> None:
         super().quic_event_received(event)
-        if isinstance(event, StreamDataReceived) and not event.stream_id & 2:
+        if isinstance(event, StreamDataReceived) and self._is_echoed(event.stream_id):
             if event.stream_id not in self._queues:
                 self._queues[event.stream_id] = asyncio.Queue()
                 task = asyncio.get_running_loop().create_task(self._send(event.stream_id))
@@ -150,6 +151,10 @@ class Echo(Recorder):
 
     def keep(self, stream_id: int, data: memoryview) -> None:
         """Not kept."""
+
+    def _is_echoed(self, stream_id: int) -> bool:
+        is_own = stream_is_client_initiated(stream_id) == self._quic.configuration.is_client
+        return not is_own and not stream_is_unidirectional(stream_id)
 
     async def _send(self, stream_id: int) -> None:
         end = False
