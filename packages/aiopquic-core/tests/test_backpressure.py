@@ -113,7 +113,7 @@ async def test_unread_bytes_of_dead_streams(endpoints: Endpoints, end: str):
             peer.pause_reading(stream_id)
             client.send_stream_data(stream_id, bytes(WINDOW))
             await until(lambda stream_id=stream_id: client.tx_sent_bytes(stream_id) == WINDOW, "credit")
-            await until(lambda stream_id=stream_id: stream_id in peer._unread, "bytes at the receiver")
+            await until(lambda stream_id=stream_id: stream_id in peer._reading.unread, "bytes at the receiver")
             if end == "reset by the sender":
                 client.reset_stream(stream_id, 1)
             else:
@@ -129,7 +129,7 @@ async def test_reset_of_a_paused_stream(endpoints: Endpoints):
     async with endpoints.pair() as pair:
         pair.peer.quic.pause_reading(0)
         pair.client.quic.send_stream_data(0, b"unread")
-        await until(lambda: 0 in pair.peer.quic._unread, "bytes at the receiver")
+        await until(lambda: 0 in pair.peer.quic._reading.unread, "bytes at the receiver")
         pair.client.quic.reset_stream(0, 6)
         assert await pair.peer.wait_for(StreamReset) == StreamReset(0, 6)
         pair.peer.quic.resume_reading(0)
@@ -154,7 +154,7 @@ async def test_pause_in_the_handler(endpoints: Endpoints):
         pair.peer.quic.pause_reading(stream_id)
         pair.client.quic.send_stream_data(stream_id, payload, end_stream=True)
         await until(lambda: pair.client.quic.tx_sent_bytes(stream_id) == MIB)
-        await until(lambda: stream_id in pair.peer.quic._unread)
+        await until(lambda: stream_id in pair.peer.quic._reading.unread)
         turns = 0
         while stream_id not in pair.peer.ended:
             pair.peer.quic.resume_reading(stream_id)

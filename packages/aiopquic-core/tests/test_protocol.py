@@ -222,7 +222,7 @@ async def test_slow_reader_gets_everything_of_a_closed_connection(endpoints: End
         writer.write(payload)
         writer.close()
         await until(lambda: pair.client.quic.tx_data_ring_used(0) == 0)
-        await until(lambda: pair.peer.quic._unread and pair.peer.quic._connection is not None)
+        await until(lambda: pair.peer.quic._reading.unread and pair.peer.quic._connection is not None)
         for _ in range(10):
             await pair.peer.quic.stats()
             await pair.client.quic.stats()
@@ -395,8 +395,8 @@ async def test_finished_streams_are_forgotten(endpoints: Endpoints):
             await until(lambda side=side: not side._adapters, "no reader and writer left")
             await until(lambda side=side: not side.quic._connection.streams)
             assert not side._handler_tasks
-            assert not side.quic._paused
-            assert not side.quic._unread
+            assert not side.quic._reading.paused
+            assert not side.quic._reading.unread
 
 
 async def test_state_of_plain_streams_is_forgotten(endpoints: Endpoints):
@@ -409,7 +409,7 @@ async def test_state_of_plain_streams_is_forgotten(endpoints: Endpoints):
             for stream_id in ids[:3]:
                 client.send_stream_data(stream_id, b"x", end_stream=stream_id == ids[0])
             await pair.client.wait_end(ids[0])
-            await until(lambda ids=ids: ids[1] in peer._unread)
+            await until(lambda ids=ids: ids[1] in peer._reading.unread)
             client.reset_stream(ids[1], 1)
             client.stop_stream(ids[1], 1)
             await pair.peer.wait_for(StreamReset, stream_id=ids[1])
@@ -420,5 +420,5 @@ async def test_state_of_plain_streams_is_forgotten(endpoints: Endpoints):
             client.stop_stream(ids[3], 3)
         for quic in (client, peer):
             await until(lambda quic=quic: not quic._connection.streams, "no stream left")
-            assert not quic._paused
-            assert not quic._unread
+            assert not quic._reading.paused
+            assert not quic._reading.unread

@@ -324,7 +324,7 @@ async def test_nothing_but_the_end_after_a_stop(endpoints: Endpoints):
             stream_id = pair.client.quic.get_next_available_stream_id()
             pair.peer.quic.pause_reading(stream_id)
             pair.client.quic.send_stream_data(stream_id, bytes(20_000), end_stream=number % 2 == 0)
-            await until(lambda stream_id=stream_id: stream_id in pair.peer.quic._unread)
+            await until(lambda stream_id=stream_id: stream_id in pair.peer.quic._reading.unread)
             pair.peer.quic.stop_stream(stream_id, number)
             pair.peer.quic.resume_reading(stream_id)
             await pair.peer.changes.wait_for(
@@ -337,7 +337,7 @@ async def test_nothing_but_the_end_after_a_stop(endpoints: Endpoints):
             pair.peer.quic.send_stream_data(stream_id, b"", end_stream=True)
         for side in (pair.client, pair.peer):
             await until(lambda side=side: not side.quic._connection.streams)
-        assert not pair.peer.quic._stopped
+        assert not pair.peer.quic._reading.stopped
 
 
 async def test_reset_and_stop_cross(endpoints: Endpoints):

@@ -154,7 +154,7 @@ class QuicConnectionProtocol:
         assert event.close_reason is not None
         self._resolve_connected(event.close_reason.exception())
         for stream_id, adapter in list(self._adapters.items()):
-            while stream_id in self._quic._unread:  # what has arrived is the reader's, however slow it is
+            while stream_id in self._quic._reading.unread:  # what has arrived is the reader's, however slow it is
                 self._quic.resume_reading(stream_id)
             adapter.connection_lost(event.close_reason.exception())
         self._adapters.clear()
@@ -180,7 +180,7 @@ class QuicConnectionProtocol:
         adapter = self._adapters.get(stream_id)
         if adapter is not None:
             adapter.stream_over()
-            if stream_id not in self._quic._unread:
+            if stream_id not in self._quic._reading.unread:
                 del self._adapters[stream_id]
 
     def _run_stream_handler(self, adapter: StreamAdapter) -> None:

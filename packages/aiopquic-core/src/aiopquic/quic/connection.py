@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from aiopquic._sinks import HandshakeInfo
@@ -23,8 +23,9 @@ from aiopquic.quic.events import (
     StreamDataReceived,
     StreamReset,
 )
+from aiopquic.quic.facts import ConnectionFacts
+from aiopquic.quic.reading import StreamReading
 from aiopquic.quic.sending import Sender
-from aiopquic.quic.snapshots import PathSnapshots
 from aiopquic.quic.streams import StreamTable, stream_is_unidirectional
 
 if TYPE_CHECKING:
@@ -35,10 +36,8 @@ __all__ = ["QuicConnection", "QuicErrorCode", "stream_is_unidirectional"]
 
 Buffer = bytes | bytearray | memoryview
 
-#: Long writes wait for room in parts: half a budget, so that one fits while the other half drains, and no
 
-
-class QuicConnection:
+class QuicConnection(ConnectionFacts):
     """One connection, client or server.
 
     A client is made with its configuration and started with :meth:`connect`; a server's are made by
@@ -53,24 +52,18 @@ class QuicConnection:
         engine: QuicEngine | None = None,
         connection: Connection | None = None,
     ) -> None:
+        super().__init__(connection)
         self._configuration = configuration
         self._engine = engine
         self._owns_engine = engine is None
-        self._connection = connection
         self._is_client = connection is None or connection.is_client
         self._streams = StreamTable(self._is_client)
         self._events: deque[tuple[QuicEvent, Stream | None]] = deque()
         self._handler: Callable[[QuicEvent], None] | None = None
-        self._info: HandshakeInfo | None = None
-        self._close_reason: CloseReason | None = None
         self._own_close: CloseReason | None = None
         "What close() was called with; the end itself is told by an event."
-        self._snapshots = PathSnapshots()
         self._sender = Sender(configuration)
-        self._paused: set[int] = set()
-        self._stopped: set[int] = set()
-        self._unread: dict[int, tuple[Stream, list[memoryview], bool]] = {}
-        "Paused streams that have something to tell: the bytes that were taken already, and whether they are the last."
+        self._reading = StreamReading()
         self._on_closed: Callable[[], object] | None = None
         self._on_stream_over: Callable[[int], object] | None = None
         "Called when both directions of a stream have ended, and again when its reader has taken the last bytes."
@@ -141,21 +134,6 @@ class QuicConnection:
     def eventfd(self) -> int:
         """A descriptor that is readable while events wait; -1 before :meth:`connect`."""
         return self._engine.eventfd if self._engine is not None else -1
-
-    @property
-    def closed(self) -> bool:
-        """True once the connection has ended."""
-        return self._close_reason is not None
-
-    @property
-    def close_reason(self) -> CloseReason | None:
-        """Who ended the connection and why; None while it lives."""
-        return self._close_reason
-
-    @property
-    def is_connected(self) -> bool:
-        """True between the end of the handshake and the end of the connection."""
-        return self._info is not None and self._close_reason is None
 
     # ---- events ----
 
@@ -260,10 +238,7 @@ class QuicConnection:
             else:
                 raise self._no_stream(stream_id)
         stream.stop(error_code)
-        self._paused.discard(stream_id)
-        self._stopped.add(stream_id)
-        if self._discard(stream):
-            self._emit(StreamDataReceived(stream_id=stream_id, end_stream=True))
+        self._tell(stream, self._reading.stop(stream))
 
     def set_stream_priority(self, stream_id: int, priority: int) -> int:
         """0 is sent first, 255 last; the default is 9. Returns 1 when it could not be asked for now, else 0."""
@@ -294,81 +269,13 @@ class QuicConnection:
 
     def pause_reading(self, stream_id: int) -> None:
         """Hold the peer at its window: no more data events of this stream until :meth:`resume_reading`."""
-        self._paused.add(stream_id)
+        self._reading.pause(stream_id)
 
     def resume_reading(self, stream_id: int) -> None:
         """Undo :meth:`pause_reading`; what waits is delivered at once."""
-        self._paused.discard(stream_id)
-        unread = self._unread.pop(stream_id, None)
+        unread = self._reading.resume(stream_id)
         if unread is not None:
-            self._hand_over(*unread)
-
-    # ---- what is known ----
-
-    @property
-    def alpn(self) -> str | None:
-        """The application protocol that was agreed on."""
-        return self._info.alpn if self._info is not None else None
-
-    def peer_address(self) -> tuple[str, int] | None:
-        """The peer's address and port, once connected."""
-        return self._info.peer_address if self._info is not None else None
-
-    def local_address(self) -> tuple[str, int] | None:
-        """Our address and port towards the peer, once connected."""
-        return self._info.local_address if self._info is not None else None
-
-    @property
-    def peer_transport_parameters(self) -> dict[str, int | bool]:
-        """What the peer declared in the handshake (RFC 9000 section 18.2); empty before."""
-        return dict(self._info.remote_parameters) if self._info is not None else {}
-
-    @property
-    def local_transport_parameters(self) -> dict[str, int | bool]:
-        """What we declared in the handshake; empty before."""
-        return dict(self._info.local_parameters) if self._info is not None else {}
-
-    @property
-    def connection_ids(self) -> dict[str, bytes]:
-        """``local``, ``remote`` and ``initial`` connection ids as of the handshake; empty before."""
-        return dict(self._info.connection_ids) if self._info is not None else {}
-
-    def tx_sent_bytes(self, stream_id: int) -> int:
-        """Bytes of the stream that went into packets; 0 for a stream that is over or unknown."""
-        stream = self._connection.streams.get(stream_id) if self._connection is not None else None
-        return stream.sent if stream is not None else 0
-
-    def tx_data_ring_used(self, stream_id: int) -> int:
-        """Bytes of the stream that wait to be sent."""
-        stream = self._connection.streams.get(stream_id) if self._connection is not None else None
-        return stream.send_queued if stream is not None else 0
-
-    def path_quality(self) -> dict[str, int]:
-        """The latest snapshot of the path's figures, and a request for a newer one; see :meth:`stats`."""
-        if self._connection is not None and self._close_reason is None:
-            self._snapshots.ask(self._connection)
-        return dict(self._snapshots.latest)
-
-    async def stats(self) -> dict[str, int]:
-        """A fresh snapshot: rtt (microseconds), cwin, sent, lost, rates and bytes of the connection's path.
-
-        After the end of the connection, the last one that was taken.
-
-        Cancellation: safe.
-        """
-        if self._connection is None or self._close_reason is not None:
-            return dict(self._snapshots.latest)
-        return await self._snapshots.fresh(self._connection)
-
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes of UDP payload sent, as of the latest snapshot."""
-        return self.path_quality().get("bytes_sent", 0)
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes of UDP payload received, as of the latest snapshot."""
-        return self.path_quality().get("bytes_received", 0)
+            self._tell(unread[0], self._reading.hand_over(*unread))
 
     # ---- ConnectionSink ----
 
@@ -403,42 +310,18 @@ class QuicConnection:
         self._sender.connection_writable()
 
     def stream_readable(self, stream: Stream) -> None:
-        stream_id = stream.id
-        self._streams.seen(stream_id)
-        if stream_id in self._stopped:
-            if self._discard(stream):
-                self._emit(StreamDataReceived(stream_id=stream_id, end_stream=True))
-        elif stream_id in self._paused:
-            self._unread.setdefault(stream_id, (stream, [], False))
-        else:
-            self._hand_over(stream, [], False)
+        self._streams.seen(stream.id)
+        self._tell(stream, self._reading.readable(stream))
 
-    def _hand_over(self, stream: Stream, buffers: list[memoryview], fin: bool) -> None:
-        """Emit ``buffers`` and what else has arrived, until somebody pauses the stream."""
-        arrived, ends = stream.take()
-        buffers = buffers + arrived
-        fin = fin or ends
-        if fin and not buffers:
-            buffers = [memoryview(b"")]
-        last = len(buffers) - 1
-        for index, data in enumerate(buffers):
-            self._emit(StreamDataReceived(stream_id=stream.id, data=data, end_stream=fin and index == last), stream)
-            if index != last and stream.id in self._paused:
-                self._unread[stream.id] = (stream, buffers[index + 1 :], fin)
-                return
-        if self._connection is not None and stream.id not in self._connection.streams:
+    def _tell(self, stream: Stream, events: Iterator[StreamDataReceived]) -> None:
+        for event in events:
+            self._emit(event, stream)
+        if stream.id not in stream.connection.streams and stream.id not in self._reading.unread:
             self._stream_over(stream.id)
-
-    def _discard(self, stream: Stream) -> bool:
-        """Take and forget what the stream holds, for it was given up; True when its end was there too."""
-        _, buffers, fin = self._unread.pop(stream.id, (stream, [], False))
-        arrived, ends = stream.take()
-        stream.consume(sum(map(len, buffers)) + sum(map(len, arrived)))
-        return fin or ends
 
     def stream_reset(self, stream: Stream, error_code: int) -> None:
         self._streams.seen(stream.id)
-        self._discard(stream)
+        self._reading.discard(stream)
         self._emit(StreamReset(stream_id=stream.id, error_code=error_code))
 
     def stream_stopped(self, stream: Stream, error_code: int) -> None:
@@ -454,9 +337,7 @@ class QuicConnection:
         self._stream_over(stream.id)
 
     def _stream_over(self, stream_id: int) -> None:
-        self._stopped.discard(stream_id)
-        if stream_id not in self._unread:
-            self._paused.discard(stream_id)
+        self._reading.over(stream_id)
         if self._on_stream_over is not None:
             self._on_stream_over(stream_id)
 
