@@ -20,7 +20,7 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "ctest", "native", "tests", "isolation", "wheels"]
+nox.options.sessions = ["lint", "types", "ctest", "native", "uvloop", "tests", "isolation", "wheels"]
 
 ROOT = Path(__file__).resolve().parent
 BUILD = ROOT / "build"
@@ -68,11 +68,12 @@ def build_wheels(session: nox.Session, packages: tuple[str, ...] = PACKAGES) -> 
     return sorted(folder.glob("*.whl"))
 
 
-def pytest(session: nox.Session, *arguments: str, seconds: int = 900) -> None:
+def pytest(session: nox.Session, *arguments: str, seconds: int = 900, **environment: str) -> None:
     """With a limit: a hang ends in a print of every thread's stack."""
     session.run(
         python_of(session), "ci/run_with_stacks.py", "--seconds", str(seconds), "--",
-        python_of(session), "-m", "pytest", *arguments, *session.posargs, external=True, env=ENV,
+        python_of(session), "-m", "pytest", *arguments, *session.posargs, external=True,
+        env={**ENV, **environment},
     )  # fmt: skip
 
 
@@ -131,6 +132,14 @@ def ctest(session: nox.Session, variant: str) -> None:
 def dev_tests(session: nox.Session) -> None:
     """Every test against the editable packages of .venv; also tests what is in ci/."""
     pytest(session, "-n", JOBS, "--dist", "worksteal")
+
+
+@nox.session(venv_backend="none")
+def uvloop(session: nox.Session) -> None:
+    """Core's tests on uvloop instead of asyncio's own loop; those that start programs of their own are left out."""
+    pytest(session, "-n", JOBS, "--dist", "worksteal", "-m", "not peer and not cli and not slow",
+           "--ignore", "packages/aiopquic-core/tests/test_docs.py", "packages/aiopquic-core/tests",
+           AIOPQUIC_TEST_LOOP="uvloop")  # fmt: skip
 
 
 @nox.session(python=PYTHONS)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +20,20 @@ from .support import Endpoints
 #: Seconds that objects may take to go after a test.
 LEAK_DEADLINE = 5.0
 
+#: The loop that the tests run on: "asyncio", or "uvloop".
+TEST_LOOP = os.environ.get("AIOPQUIC_TEST_LOOP", "asyncio")
+
 _failed = pytest.StashKey[bool]()
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    if TEST_LOOP == "uvloop":
+        import uvloop
+
+        return {"uvloop": uvloop.new_event_loop}
+    if TEST_LOOP == "asyncio":
+        return {"asyncio": asyncio.new_event_loop}
+    raise pytest.UsageError(f"AIOPQUIC_TEST_LOOP is asyncio or uvloop, not {TEST_LOOP!r}")
 
 
 @pytest.fixture(scope="session")
