@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -14,6 +12,7 @@ from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.connection import QuicConnection
 from aiopquic.quic.engine import QuicEngine
+from aiopquic.quic.listening import bind_addresses
 
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
@@ -149,41 +148,8 @@ async def serve(
         configuration=configuration,
         create_protocol=create_protocol if create_protocol is not None else QuicConnectionProtocol,
         stream_handler=stream_handler,
-        bind_addresses=await _bind_addresses(loop, host, configuration.ip_family),
+        bind_addresses=await bind_addresses(host, configuration.ip_family),
         port=port,
     )
     await server._start(loop)
     return server
-
-
-async def _bind_addresses(loop: asyncio.AbstractEventLoop, host: str | None, family: int | None) -> tuple[str, ...]:
-    """IP literals to bind, at most one per family."""
-    if host in (None, "", "::"):
-        both = ("0.0.0.0", "::") if _has_ipv6() else ("0.0.0.0",)
-        if family == socket.AF_INET:
-            return ("0.0.0.0",)
-        return ("::",) if family == socket.AF_INET6 else both
-    assert host is not None
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-        return (host,)
-    except ValueError:
-        pass
-    found = await loop.getaddrinfo(host, 0, family=family or socket.AF_UNSPEC, type=socket.SOCK_DGRAM)
-    by_family: dict[int, str] = {}
-    for entry in found:
-        by_family.setdefault(entry[0], str(entry[4][0]))
-    return tuple(by_family.values())
-
-
-def _has_ipv6() -> bool:
-    """True when this host lets a socket bind the IPv6 wildcard address."""
-    if not socket.has_ipv6:
-        return False
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            probe.bind(("::", 0))
-        return True
-    except OSError:
-        return False

@@ -24,7 +24,8 @@ class Sender:
     def __init__(self, configuration: QuicConfiguration) -> None:
         self._stream_budget = configuration.stream_ring_cap
         budget = min(self._stream_budget, configuration.tx_max_queued_bytes or self._stream_budget)
-        self._budget = budget
+        self.budget = budget
+        "Bytes that one write may have to fit at once: the smaller of the stream's and the connection's budget."
         # Half of the smaller budget: a part fits while the other half drains.
         self._part = max(1, min(budget // 2, PART_BYTES))
         self._by_stream: dict[int, list[asyncio.Future[None]]] = {}
@@ -36,7 +37,7 @@ class Sender:
     ) -> None:
         """Queue all of ``data``; a write that fits at once takes no turn of the loop."""
         view = memoryview(data).cast("B")
-        if len(view) <= self._budget and stream.try_write(view, end_stream):
+        if len(view) <= self.budget and stream.try_write(view, end_stream):
             return
         position = 0
         while True:

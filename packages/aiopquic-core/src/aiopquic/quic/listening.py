@@ -1,0 +1,49 @@
+"""Which local addresses a server binds."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+
+__all__ = ["bind_addresses"]
+
+
+async def bind_addresses(host: str | None, family: int | None) -> tuple[str, ...]:
+    """IP literals to bind, at most one per family; never blocks the loop.
+
+    None, ``""`` and ``"::"`` are the wildcard addresses of both families.
+
+    Raises:
+        socket.gaierror: ``host`` can't be resolved.
+    """
+    if host in (None, "", "::"):
+        both = ("0.0.0.0", "::") if _has_ipv6() else ("0.0.0.0",)
+        if family == socket.AF_INET:
+            return ("0.0.0.0",)
+        return ("::",) if family == socket.AF_INET6 else both
+    assert host is not None
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+        return (host,)
+    except ValueError:
+        pass
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, 0, family=family or socket.AF_UNSPEC, type=socket.SOCK_DGRAM)
+    by_family: dict[int, str] = {}
+    for entry in found:
+        by_family.setdefault(entry[0], str(entry[4][0]))
+    return tuple(by_family.values())
+
+
+def _has_ipv6() -> bool:
+    """True when this host lets a socket bind the IPv6 wildcard address."""
+    if not socket.has_ipv6:
+        return False
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind(("::", 0))
+        return True
+    except OSError:
+        return False
