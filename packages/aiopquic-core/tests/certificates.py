@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives import serialization
 
-LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+from aiopquic.testing.certificates import DEFAULT_HOSTS, DevCertificate, dev_certificate
+
+LOCAL_NAMES = DEFAULT_HOSTS
 PASSWORD = "correct horse"
 
 
@@ -42,51 +40,26 @@ class Certificates:
 
 
 def make_certificates(folder: Path) -> Certificates:
-    server, client = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
     return Certificates(
-        good=_make(folder / "good"),
-        other=_make(folder / "other"),
-        expired=_make(folder / "expired", days=(-30, -1)),
-        not_yet_valid=_make(folder / "not_yet_valid", days=(1, 30)),
-        other_name=_make(folder / "other_name", names=("example.org",)),
-        client_only=_make(folder / "client_only", usage=client),
-        encrypted=_make(folder / "encrypted", usage=server, password=PASSWORD),
+        good=_write(folder / "good", dev_certificate()),
+        other=_write(folder / "other", dev_certificate()),
+        expired=_write(folder / "expired", dev_certificate(expired=True)),
+        not_yet_valid=_write(
+            folder / "not_yet_valid", dev_certificate(not_before=datetime.now(UTC) + timedelta(days=1))
+        ),
+        other_name=_write(folder / "other_name", dev_certificate(hosts=["example.org"])),
+        client_only=_write(folder / "client_only", dev_certificate(usage="client")),
+        encrypted=_encrypted(folder / "encrypted", dev_certificate()),
     )
 
 
-def _make(
-    folder: Path,
-    *,
-    names: tuple[str, ...] = LOCAL_NAMES,
-    days: tuple[int, int] = (-1, 30),
-    usage: x509.ObjectIdentifier | None = None,
-    password: str | None = None,
-) -> Certificate:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, folder.name)])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now + datetime.timedelta(days=days[0]))
-        .not_valid_after(now + datetime.timedelta(days=days[1]))
-        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
-    )
-    if usage is not None:
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-    encryption = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
-    result = Certificate(folder / "cert.pem", folder / "key.pem", password)
-    folder.mkdir()
-    result.cert.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    result.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
-    return result
+def _write(folder: Path, certificate: DevCertificate) -> Certificate:
+    return Certificate(*certificate.write(folder))
 
 
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
+def _encrypted(folder: Path, certificate: DevCertificate) -> Certificate:
+    paths = certificate.write(folder)
+    key = serialization.load_pem_private_key(certificate.private_key_pem, None)
+    encryption = serialization.BestAvailableEncryption(PASSWORD.encode())
+    paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
+    return Certificate(*paths, PASSWORD)

@@ -1,4 +1,4 @@
-"""Certificates, a server and a client for every test; and the check that no test leaves anything behind."""
+"""What every test has: certificates, a server and a client, a loop, and the checks of aiopquic.testing.fixtures."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import asyncio
 import gc
 import os
 import socket
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from aiopquic._binding._engine import live_counts
+from aiopquic.testing.fixtures import (  # noqa: F401 - fixtures and a hook
+    LoopErrors,
+    pytest_runtest_makereport,
+    quic_certificate,
+    quic_echo_server,
+    quic_leak_check,
+    quic_loop_errors,
+    quic_loopback,
+    quic_pair,
+)
 
 from .certificates import Certificates, make_certificates
 from .support import Endpoints
 
-#: Seconds that objects may take to go after a test.
-LEAK_DEADLINE = 5.0
-
 #: The loop that the tests run on: "asyncio", or "uvloop".
 TEST_LOOP = os.environ.get("AIOPQUIC_TEST_LOOP", "asyncio")
-
-_failed = pytest.StashKey[bool]()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -59,51 +61,15 @@ def _quick_collections() -> None:
     gc.freeze()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    report = yield
-    if report.failed:
-        item.stash[_failed] = True
-    return report
-
-
 @pytest.fixture(autouse=True)
-def leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+def leaks(quic_leak_check: None) -> None:  # noqa: F811 - the fixture
     """After the test no object of the engine is alive; see robustness.md, "Leaks"."""
-    yield
-    if request.node.stash.get(_failed, False):
-        return  # its traceback keeps objects alive
-    end = time.monotonic() + LEAK_DEADLINE
-    gc.collect()
-    while any(live_counts().values()) and time.monotonic() < end:
-        time.sleep(0.005)
-        gc.collect()
-    counts = live_counts()
-    assert not any(counts.values()), f"left behind: {counts}"
-
-
-class LoopErrors(list[dict[str, Any]]):
-    """What the loop's exception handler was told; ``expected`` when the test means it."""
-
-    expected = False
-
-    def expect(self) -> LoopErrors:
-        self.expected = True
-        return self
 
 
 @pytest.fixture(autouse=True)
-async def loop_errors() -> AsyncIterator[LoopErrors]:
+def loop_errors(quic_loop_errors: LoopErrors) -> LoopErrors:  # noqa: F811 - the fixture
     """Fails the test when anything is told to the loop's exception handler, unless it calls ``expect()``."""
-    errors = LoopErrors()
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: errors.append(context))
-    yield errors
-    gc.collect()  # a task that nobody awaited tells when it goes
-    try:
-        assert errors.expected or errors == [], "the loop's exception handler was called"
-    finally:
-        errors.clear()  # tracebacks keep objects alive
+    return quic_loop_errors
 
 
 @pytest.fixture

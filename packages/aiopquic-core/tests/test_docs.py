@@ -34,9 +34,9 @@ SOURCES = ("csrc/**/*.[ch]", "src/**/*.py", "src/**/*.pyx", "src/**/*.pxd", "cma
 #: Seconds that a program of a page or an example may take.
 TIME_LIMIT = 20
 
-#: A marker, then a fenced block: `run` for a program, `output` for what the program before prints, `from FILE`
-#: for a quote.
-MARKED = re.compile(r"^<!-- (run|output|from (\S+)) -->\n```(\w*)\n(.*?)^```$", re.M | re.S)
+#: A marker, then a fenced block: `run` for a program, `output` for what the program before prints, `test` for a
+#: module that pytest runs, `from FILE` for a quote.
+MARKED = re.compile(r"^<!-- (run|output|test|from (\S+)) -->\n```(\w*)\n(.*?)^```$", re.M | re.S)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.M)
@@ -103,6 +103,20 @@ def test_program_of_a_page_runs(where: str, tmp_path: Path) -> None:
     text, output = PROGRAMS[where]
     (tmp_path / "program.py").write_text(text)
     assert run(["program.py"], tmp_path) == output
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_tests_of_a_page_pass(page: Path, tmp_path: Path) -> None:
+    """A test module that a page shows passes, in a project that has nothing but it."""
+    modules = [block[4] for block in MARKED.finditer(page.read_text()) if block[1] == "test"]
+    for number, text in enumerate(modules):
+        (tmp_path / f"test_page_{number}.py").write_text(text)
+    if modules:
+        settings = ("-o", "asyncio_default_fixture_loop_scope=function", "-p", "no:cacheprovider")
+        done = run(
+            ["-m", "pytest", "-q", "-o", "addopts=", *settings, "--rootdir", str(tmp_path), str(tmp_path)], tmp_path
+        )
+        assert re.search(r"^\d+ passed in", done, re.M), done
 
 
 def test_pages_have_programs() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import secrets
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -153,7 +154,8 @@ def _make(
     if expired:
         start = now - timedelta(days=days + 1)
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = issuer_name = _name("aiopquic development")
+    # A name of its own: a trust store finds a certificate by its subject, and looks no further once it has one.
+    subject = issuer_name = _name(f"aiopquic development {secrets.token_hex(4)}")
     signer = key
     if issuer is not None:
         issuer_name = x509.load_pem_x509_certificate(issuer.certificate_pem).subject
