@@ -118,6 +118,48 @@ aiopq_status_t aiopq_conn_request_stats(aiopq_conn_t *conn, uint64_t request)
     return aiopq_command_post(conn->engine, &command);
 }
 
+aiopq_status_t aiopq_conn_want_streams(aiopq_conn_t *conn, uint64_t known_bidi, uint64_t known_uni)
+{
+    if (atomic_load_explicit(&conn->is_closed, memory_order_acquire)) {
+        return AIOPQ_CLOSED;
+    }
+    aiopq_streams_wish_t *wish = malloc(sizeof(*wish));
+    if (wish == NULL) {
+        return AIOPQ_NO_MEMORY;
+    }
+    wish->known_bidi = known_bidi;
+    wish->known_uni = known_uni;
+    aiopq_command_t command = {.type = AIOPQ_COMMAND_WATCH_STREAMS, .conn = conn, .detail = wish};
+    aiopq_status_t status = aiopq_command_post(conn->engine, &command);
+    if (status != AIOPQ_OK) {
+        free(wish);
+    }
+    return status;
+}
+
+aiopq_status_t aiopq_conn_ping(aiopq_conn_t *conn, uint64_t uid)
+{
+    if (atomic_load_explicit(&conn->is_closed, memory_order_acquire)) {
+        return AIOPQ_CLOSED;
+    }
+    if (conn->pings_waiting >= AIOPQ_PINGS_MAX) {
+        return AIOPQ_WOULD_BLOCK;
+    }
+    aiopq_ping_t *ping = calloc(1, sizeof(*ping));
+    if (ping == NULL) {
+        return AIOPQ_NO_MEMORY;
+    }
+    ping->uid = uid;
+    aiopq_command_t command = {.type = AIOPQ_COMMAND_PING, .conn = conn, .detail = ping};
+    aiopq_status_t status = aiopq_command_post(conn->engine, &command);
+    if (status == AIOPQ_OK) {
+        conn->pings_waiting++;
+    } else {
+        free(ping);
+    }
+    return status;
+}
+
 bool aiopq_conn_want_writable(aiopq_conn_t *conn)
 {
     /* Sequentially consistent, as in account_sent(): either the network thread sees the wish, or we see the

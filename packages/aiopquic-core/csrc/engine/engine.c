@@ -9,6 +9,7 @@
 #include "net/events_out.h"
 #include "net/picoquic_private.h"
 #include "net/tls.h"
+#include "net/watch.h"
 
 /* Entries of a block: 10 KiB each, so an engine at rest is small. */
 #define EVENT_BLOCK 256
@@ -96,6 +97,7 @@ void aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us)
 void aiopq_engine_flush(aiopq_engine_t *engine)
 {
     aiopq_announce_failing(engine);
+    aiopq_watch_look(engine);
     aiopq_flush_events(engine);
 }
 
@@ -169,6 +171,18 @@ void aiopq_engine_begin_drain(aiopq_engine_t *engine)
     aiopq_waker_clear(&engine->loop_waker);
 }
 
+/* Remembers what the peer has acknowledged, for aiopq_stream_want_acked(). */
+static void note_acked(const aiopq_event_t *event)
+{
+    aiopq_stream_t *stream = event->stream;
+    if (event->type == AIOPQ_EVENT_STREAM_ACKED) {
+        stream->acked_told = event->value;
+    } else if (stream->send_state == AIOPQ_STREAM_FINISHED && !stream->is_reset) {
+        /* Released after its end was sent, and no other way: everything was acknowledged. */
+        stream->acked_told = aiopq_acked_target(atomic_load(&stream->written), true);
+    }
+}
+
 bool aiopq_engine_next_event(aiopq_engine_t *engine, aiopq_event_t *event)
 {
     if (!aiopq_spsc_pop(&engine->events, event)) {
@@ -179,6 +193,12 @@ bool aiopq_engine_next_event(aiopq_engine_t *engine, aiopq_event_t *event)
     }
     if (event->type == AIOPQ_EVENT_STREAM_STOPPED && event->stream->send_state == AIOPQ_OK) {
         event->stream->send_state = AIOPQ_STREAM_STOPPED;
+    }
+    if (event->type == AIOPQ_EVENT_CONN_PING_ACKED) {
+        event->conn->pings_waiting--;
+    }
+    if (event->type == AIOPQ_EVENT_STREAM_ACKED || event->type == AIOPQ_EVENT_STREAM_RELEASED) {
+        note_acked(event);
     }
     return true;
 }

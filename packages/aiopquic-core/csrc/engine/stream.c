@@ -108,8 +108,36 @@ aiopq_status_t aiopq_stream_reset(aiopq_stream_t *stream, uint64_t error_code)
     aiopq_status_t status = post(stream, AIOPQ_COMMAND_STREAM_RESET, error_code);
     if (status == AIOPQ_OK) {
         stream->send_state = AIOPQ_STREAM_FINISHED;
+        stream->is_reset = true;
     }
     return status;
+}
+
+aiopq_status_t aiopq_stream_want_acked(aiopq_stream_t *stream, bool *will_tell)
+{
+    uint64_t target = aiopq_acked_target(atomic_load_explicit(&stream->written, memory_order_relaxed),
+                                         atomic_load_explicit(&stream->is_fin_queued, memory_order_relaxed));
+    *will_tell = false;
+    if (target <= stream->acked_told) {
+        return AIOPQ_OK;
+    }
+    if (is_closed(stream)) {
+        return AIOPQ_CLOSED;
+    }
+    if (stream->is_reset || stream->send_state == AIOPQ_STREAM_STOPPED) {
+        return stream->send_state;
+    }
+    aiopq_status_t status = post(stream, AIOPQ_COMMAND_STREAM_WATCH_ACKED, target);
+    if (status == AIOPQ_OK) {
+        stream->acked_asked = target;
+        *will_tell = true;
+    }
+    return status;
+}
+
+bool aiopq_stream_is_acked(const aiopq_stream_t *stream)
+{
+    return stream->acked_told >= stream->acked_asked;
 }
 
 aiopq_status_t aiopq_stream_stop(aiopq_stream_t *stream, uint64_t error_code)

@@ -1,5 +1,7 @@
 #include "net/callbacks.h"
 
+#include "net/stream_credit.h"
+
 /* picoquic calls this on the network thread for every event of a connection. It decides nothing: each
  * aiopq_on_* function owns one event. An answer that is not zero closes the connection with INTERNAL_ERROR. */
 static int dispatch(aiopq_conn_t *conn, aiopq_stream_t *stream, uint8_t *bytes, size_t length,
@@ -58,6 +60,7 @@ int aiopq_conn_callback(picoquic_cnx_t *cnx, uint64_t stream_id, uint8_t *bytes,
         }
         aiopq_stream_attach(stream);
         aiopq_stream_unref(stream); /* the connection's list holds it now */
+        aiopq_credit_stream_opened(conn, stream_id);
     }
     return dispatch(conn, stream, bytes, length, event);
 }

@@ -7,6 +7,7 @@
 #include "net/events_out.h"
 #include "net/flow_control.h"
 #include "net/objects.h"
+#include "net/watch.h"
 
 /* What a stopping engine waits at most for its CONNECTION_CLOSE frames to be sent: they go out in the next
  * turn unless the socket is blocked. */
@@ -15,10 +16,12 @@
 aiopq_status_t aiopq_command_post(aiopq_engine_t *engine, const aiopq_command_t *command)
 {
     size_t capacity = engine->config.command_capacity;
-    /* Nobody would repeat these: an engine must end, and a peer at its window must hear of credit. They are few:
-     * one, and four a window. */
+    /* Nobody would repeat these: an engine must end, a peer at its window must hear of credit, and who waits must
+     * be told. They are few: one, four a window, and one for each that waits. */
     bool is_exempt = command->type == AIOPQ_COMMAND_STOP || command->type == AIOPQ_COMMAND_STREAM_CREDIT ||
-                     command->type == AIOPQ_COMMAND_CONN_CREDIT;
+                     command->type == AIOPQ_COMMAND_CONN_CREDIT ||
+                     command->type == AIOPQ_COMMAND_WATCH_STREAMS ||
+                     command->type == AIOPQ_COMMAND_STREAM_WATCH_ACKED;
     if (capacity != 0 && aiopq_spsc_size(&engine->commands) >= capacity && !is_exempt) {
         return AIOPQ_WOULD_BLOCK;
     }
@@ -127,6 +130,28 @@ static void do_stats(aiopq_conn_t *conn, uint64_t request)
     }
 }
 
+/* False when there is nothing left that could be waited for: the end is or will be announced. */
+static bool is_watchable(const aiopq_conn_t *conn)
+{
+    return conn->cnx != NULL && !conn->is_announced;
+}
+
+static void do_watch_streams(aiopq_conn_t *conn, const aiopq_streams_wish_t *wish)
+{
+    if (is_watchable(conn)) {
+        aiopq_watch_streams(conn, wish->known_bidi, wish->known_uni);
+    }
+}
+
+static void do_ping(aiopq_conn_t *conn, aiopq_command_t *command)
+{
+    if (is_watchable(conn)) {
+        aiopq_ping_t *ping = command->detail;
+        command->detail = NULL;
+        aiopq_watch_ping(conn, ping);
+    }
+}
+
 /* picoquic must have the stream before anything can be said about it. False when it can't any more. */
 static bool make_known(aiopq_stream_t *stream)
 {
@@ -186,7 +211,7 @@ static void do_stop(aiopq_engine_t *engine)
     }
 }
 
-static void run(aiopq_engine_t *engine, const aiopq_command_t *command)
+static void run(aiopq_engine_t *engine, aiopq_command_t *command)
 {
     aiopq_conn_t *conn = command->conn;
     aiopq_stream_t *stream = command->stream;
@@ -206,6 +231,12 @@ static void run(aiopq_engine_t *engine, const aiopq_command_t *command)
     case AIOPQ_COMMAND_STATS:
         do_stats(conn, command->value);
         break;
+    case AIOPQ_COMMAND_WATCH_STREAMS:
+        do_watch_streams(conn, command->detail);
+        break;
+    case AIOPQ_COMMAND_PING:
+        do_ping(conn, command);
+        break;
     case AIOPQ_COMMAND_STREAM_SEND:
         do_stream_send(stream);
         break;
@@ -221,6 +252,11 @@ static void run(aiopq_engine_t *engine, const aiopq_command_t *command)
     case AIOPQ_COMMAND_STREAM_PRIORITY:
         if (make_known(stream)) {
             (void)picoquic_set_stream_priority(conn->cnx, stream->id, (uint8_t)command->value);
+        }
+        break;
+    case AIOPQ_COMMAND_STREAM_WATCH_ACKED:
+        if (is_watchable(conn)) {
+            aiopq_watch_acked(stream, command->value);
         }
         break;
     case AIOPQ_COMMAND_STOP:

@@ -9,12 +9,15 @@ typedef enum aiopq_command_type {
     AIOPQ_COMMAND_CLOSE,           /* value = application code; detail = aiopq_close_request_t */
     AIOPQ_COMMAND_CONN_CREDIT,     /* the application consumed enough, over all streams, to tell the peer */
     AIOPQ_COMMAND_STATS,           /* value = the number to answer with */
+    AIOPQ_COMMAND_WATCH_STREAMS,   /* detail = aiopq_streams_wish_t */
+    AIOPQ_COMMAND_PING,            /* detail = aiopq_ping_t */
     AIOPQ_COMMAND_STREAM_SEND,     /* bytes or FIN wait in the stream */
     AIOPQ_COMMAND_STREAM_RESET,    /* value = code */
     AIOPQ_COMMAND_STREAM_STOP,     /* value = code */
     AIOPQ_COMMAND_STREAM_CREDIT,   /* the application consumed enough to tell the peer */
     AIOPQ_COMMAND_STREAM_PRIORITY, /* value = 0..255 */
-    AIOPQ_COMMAND_STOP,            /* close everything and end the driver */
+    AIOPQ_COMMAND_STREAM_WATCH_ACKED, /* value = target, see aiopq_acked_target() */
+    AIOPQ_COMMAND_STOP,               /* close everything and end the driver */
     AIOPQ_COMMAND_COUNT
 } aiopq_command_type_t;
 
@@ -22,6 +25,20 @@ typedef struct aiopq_close_request {
     size_t length;
     char reason[AIOPQ_REASON_MAX];
 } aiopq_close_request_t;
+
+/* The limits that the loop thread knows (RFC 9000 section 4.6), in streams. */
+typedef struct aiopq_streams_wish {
+    uint64_t known_bidi, known_uni;
+} aiopq_streams_wish_t;
+
+/* A PING on its way: the command's first, then the connection's watch's. */
+typedef struct aiopq_ping aiopq_ping_t;
+struct aiopq_ping {
+    aiopq_ping_t *next;
+    uint64_t uid;
+    uint64_t packet; /* number of the first packet that may carry it */
+    bool is_queued;  /* picoquic has it */
+};
 
 typedef struct aiopq_command {
     aiopq_command_type_t type;

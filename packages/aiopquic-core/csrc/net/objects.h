@@ -20,6 +20,15 @@
 typedef struct aiopq_tls aiopq_tls_t;
 typedef struct aiopq_driver aiopq_driver_t;
 
+/* What is watched of a connection (net/watch.h); network thread only. */
+typedef struct aiopq_watch {
+    aiopq_conn_t *next, **previous; /* the engine's list; previous is NULL when not in it */
+    bool wants_streams;
+    uint64_t known_bidi, known_uni; /* limits that are worth no event */
+    aiopq_ping_t *pings;            /* not acknowledged yet, in the order of their calls; freed here */
+    aiopq_stream_t *streams;        /* whose acknowledgement is waited for; in the connection's list too */
+} aiopq_watch_t;
+
 /* A copy of aiopq_connect_args_t that the network thread may keep. */
 typedef struct aiopq_connect_request {
     struct sockaddr_storage address;
@@ -56,6 +65,7 @@ struct aiopq_engine {
     uint64_t events_unsignalled; /* events since the loop thread was last woken */
     _Atomic uint64_t loop_wakes, loop_wakes_saved, turns, commands_stale; /* any thread may read */
     aiopq_conn_t *failing; /* connections that our side ended and whose end is not announced yet */
+    aiopq_conn_t *watched; /* connections that net/watch.c looks at once a turn */
 };
 
 /* The loop thread's view of a connection's life. */
@@ -68,7 +78,8 @@ struct aiopq_conn {
     /* loop thread */
     void *owner;
     bool is_close_requested;
-    uint64_t credit_asked; /* consumed bytes told to the network thread */
+    uint32_t pings_waiting; /* asked for and not told of */
+    uint64_t credit_asked;  /* consumed bytes told to the network thread */
 
     /* shared: the send budget */
     _Atomic uint64_t send_queued; /* both threads, by addition */
@@ -81,6 +92,8 @@ struct aiopq_conn {
     aiopq_stream_t *streams; /* those picoquic may call back with; each holds one reference */
     aiopq_conn_t *next_failing;
     bool is_failing, is_announced, is_ready, has_deferred_credit;
+    aiopq_watch_t watch;
+    uint64_t peer_streams_over[2];    /* of the peer's streams, both directions; [1] unidirectional ones */
     uint64_t received;                /* bytes delivered to us, over all streams */
     uint64_t window_granted;          /* sum of the receive windows of the open streams, in bytes */
     int32_t verify_error;             /* X509_V_ERR_* of our verifier */
@@ -95,8 +108,10 @@ struct aiopq_stream {
 
     /* loop thread */
     void *owner;
-    aiopq_status_t send_state; /* AIOPQ_OK while write() takes bytes */
-    uint64_t credit_asked;     /* consumed bytes told to the network thread */
+    aiopq_status_t send_state;        /* AIOPQ_OK while write() takes bytes */
+    uint64_t credit_asked;            /* consumed bytes told to the network thread */
+    bool is_reset;                    /* by us */
+    uint64_t acked_asked, acked_told; /* targets of aiopq_acked_target() */
 
     /* sending: the loop thread produces, the network thread consumes */
     aiopq_byte_queue_t send;
@@ -116,8 +131,11 @@ struct aiopq_stream {
     /* network thread */
     aiopq_stream_t *next, **previous; /* the connection's list; previous is NULL when not in it */
     bool is_known;                    /* picoquic has the stream */
-    bool is_send_over;                /* reset by us or stopped by the peer: bytes are dropped */
-    bool is_receive_over;             /* all received, reset, or STOP_SENDING sent: no more credit */
+    bool is_send_over;                /* all given to picoquic, or dropped */
+    bool is_send_dropped;             /* reset by us or stopped by the peer: bytes are dropped */
+    aiopq_stream_t *next_watched, **previous_watched; /* the watch's list; previous is NULL when not in it */
+    uint64_t acked_wanted;                            /* the target that is watched */
+    bool is_receive_over;      /* all received, reset, or STOP_SENDING sent: no more credit */
     _Atomic uint64_t received; /* bytes picoquic delivered; the loop thread reads it after the release */
     uint64_t granted;          /* limit the peer was told */
     uint64_t window_epoch_us;  /* when the window was last looked at for growth */
@@ -140,6 +158,18 @@ aiopq_stream_t *aiopq_stream_create(aiopq_conn_t *conn, uint64_t stream_id);
 static inline bool aiopq_stream_is_unidirectional(uint64_t stream_id)
 {
     return (stream_id & 2) != 0;
+}
+
+/* What of a stream is to be acknowledged, as one number that only grows: its bytes, then its end. */
+static inline uint64_t aiopq_acked_target(uint64_t bytes, bool fin)
+{
+    return 2 * bytes + (fin ? 1 : 0);
+}
+
+/* The same as a length in which the end counts as a byte. */
+static inline uint64_t aiopq_acked_length(uint64_t target)
+{
+    return target / 2 + target % 2;
 }
 
 /* RFC 9000 section 2.1: the lowest bit says who opened the stream. */

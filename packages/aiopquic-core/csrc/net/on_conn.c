@@ -6,6 +6,7 @@
 #include "net/events_out.h"
 #include "net/flow_control.h"
 #include "net/picoquic_private.h"
+#include "net/watch.h"
 
 static void copy_connection_id(picoquic_connection_id_t from, uint8_t *to, uint8_t *length)
 {
@@ -147,6 +148,7 @@ void aiopq_announce_closed(aiopq_conn_t *conn, const aiopq_close_info_t *info)
     if (detail != NULL) {
         *detail = *info;
     }
+    aiopq_watch_forget(conn);
     conn->is_announced = true;
     atomic_store_explicit(&conn->is_closed, true, memory_order_release);
     aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_CLOSED, conn, NULL, info->error_code, detail);

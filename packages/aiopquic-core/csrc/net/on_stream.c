@@ -3,6 +3,8 @@
 #include "net/events_out.h"
 #include "net/flow_control.h"
 #include "net/picoquic_private.h"
+#include "net/stream_credit.h"
+#include "net/watch.h"
 
 void aiopq_stream_attach(aiopq_stream_t *stream)
 {
@@ -70,6 +72,8 @@ static void account_sent(aiopq_stream_t *stream, uint64_t length)
 void aiopq_stream_end_sending(aiopq_stream_t *stream)
 {
     stream->is_send_over = true;
+    stream->is_send_dropped = true;
+    aiopq_watch_forget_stream(stream);
     /* Whatever is written from now on comes with a command, which leads here again: nothing stays counted.
      * Sequentially consistent, as in aiopq_stream_write(). */
     atomic_store(&stream->is_active, false);
@@ -165,6 +169,8 @@ int aiopq_on_prepare_to_send(aiopq_conn_t *conn, aiopq_stream_t *stream, void *c
 int aiopq_on_stream_released(aiopq_conn_t *conn, aiopq_stream_t *stream)
 {
     if (stream != NULL) {
+        aiopq_watch_stream_over(stream);
+        aiopq_credit_stream_over(conn, stream->id);
         aiopq_emit(conn->engine, AIOPQ_EVENT_STREAM_RELEASED, conn, stream, 0, NULL);
         aiopq_stream_detach(stream);
     }

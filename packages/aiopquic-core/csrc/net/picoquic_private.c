@@ -49,6 +49,76 @@ uint32_t aiopq_negotiated_version(picoquic_cnx_t *cnx)
     return picoquic_supported_versions[cnx->version_index].version;
 }
 
+uint64_t aiopq_max_streams_remote(picoquic_cnx_t *cnx, bool is_unidirectional)
+{
+    return is_unidirectional ? cnx->max_streams_unidir_remote : cnx->max_streams_bidir_remote;
+}
+
+/* Frames of a type and one number; picoquic sends them again when they are lost. False without memory. */
+static bool queue_frame(picoquic_cnx_t *cnx, picoquic_frame_type_enum_t type, uint64_t value)
+{
+    uint8_t frame[1 + sizeof(uint64_t)] = {(uint8_t)type};
+    uint8_t *end = picoquic_frames_varint_encode(frame + 1, frame + sizeof(frame), value);
+    return picoquic_queue_misc_frame(cnx, frame, (size_t)(end - frame), 0,
+                                     picoquic_packet_context_application) == 0;
+}
+
+void aiopq_tell_streams_blocked(picoquic_cnx_t *cnx, bool is_unidirectional)
+{
+    /* picoquic says it of streams that it has, once for each limit; so do we, of those that are not made yet. */
+    uint64_t limit = aiopq_max_streams_remote(cnx, is_unidirectional);
+    if (is_unidirectional && !cnx->stream_blocked_unidir_sent) {
+        cnx->stream_blocked_unidir_sent = queue_frame(cnx, picoquic_frame_type_streams_blocked_unidir, limit);
+    } else if (!is_unidirectional && !cnx->stream_blocked_bidir_sent) {
+        cnx->stream_blocked_bidir_sent = queue_frame(cnx, picoquic_frame_type_streams_blocked_bidir, limit);
+    }
+}
+
+uint64_t aiopq_max_streams_local(picoquic_cnx_t *cnx, bool is_unidirectional)
+{
+    return is_unidirectional ? cnx->max_streams_unidir_local : cnx->max_streams_bidir_local;
+}
+
+uint64_t aiopq_streams_opened_by_peer(picoquic_cnx_t *cnx, bool is_unidirectional)
+{
+    /* The two low bits of an id are its type (RFC 9000 section 2.1). */
+    return cnx->next_stream_id[(is_unidirectional ? 2 : 0) + (cnx->client_mode ? 1 : 0)] >> 2;
+}
+
+void aiopq_grant_streams(picoquic_cnx_t *cnx, bool is_unidirectional, uint64_t max)
+{
+    if (is_unidirectional && queue_frame(cnx, picoquic_frame_type_max_streams_unidir, max)) {
+        cnx->max_streams_unidir_local = max;
+    } else if (!is_unidirectional && queue_frame(cnx, picoquic_frame_type_max_streams_bidir, max)) {
+        cnx->max_streams_bidir_local = max;
+    }
+}
+
+bool aiopq_queue_ping(picoquic_cnx_t *cnx)
+{
+    uint8_t frame = picoquic_frame_type_ping;
+    return picoquic_queue_misc_frame(cnx, &frame, 1, 0, picoquic_packet_context_application) == 0;
+}
+
+uint64_t aiopq_next_packet(picoquic_cnx_t *cnx)
+{
+    return cnx->pkt_ctx[picoquic_packet_context_application].send_sequence;
+}
+
+bool aiopq_is_packet_acked(picoquic_cnx_t *cnx, uint64_t number)
+{
+    /* Begins as the number before the first one's, which wraps around when that is 0. */
+    uint64_t highest = cnx->pkt_ctx[picoquic_packet_context_application].highest_acknowledged;
+    return highest != UINT64_MAX && highest >= number;
+}
+
+bool aiopq_is_stream_acked_up_to(picoquic_cnx_t *cnx, uint64_t stream_id, uint64_t length)
+{
+    picoquic_stream_head_t *stream = picoquic_find_stream(cnx, stream_id);
+    return stream != NULL &&
+           (length == 0 || picoquic_check_sack_list(&stream->sack_list, 0, length - 1) != 0);
+}
+
 void aiopq_begin_thread_check(picoquic_quic_t *quic)
 {
     (void)quic; /* the macro is empty in builds that do not check */

@@ -36,6 +36,31 @@ void aiopq_begin_thread_check(picoquic_quic_t *quic) AIOPQ_NET;
 /* Lets another thread call picoquic, in builds that check. */
 void aiopq_end_thread_check(picoquic_quic_t *quic) AIOPQ_NET;
 
+/* How many streams of a kind we may open in total, by the peer's transport parameters and MAX_STREAMS (RFC 9000
+ * section 4.6). 0 before the parameters are there, unless a session is resumed with what it remembers. */
+uint64_t aiopq_max_streams_remote(picoquic_cnx_t *cnx, bool is_unidirectional) AIOPQ_NET;
+
+/* Sends STREAMS_BLOCKED (RFC 9000 section 19.14), once for each limit. */
+void aiopq_tell_streams_blocked(picoquic_cnx_t *cnx, bool is_unidirectional) AIOPQ_NET;
+
+/* How many streams of a kind the peer may open in total, and has opened. */
+uint64_t aiopq_max_streams_local(picoquic_cnx_t *cnx, bool is_unidirectional) AIOPQ_NET;
+uint64_t aiopq_streams_opened_by_peer(picoquic_cnx_t *cnx, bool is_unidirectional) AIOPQ_NET;
+
+/* Raises the first of these (MAX_STREAMS, RFC 9000 section 19.11). */
+void aiopq_grant_streams(picoquic_cnx_t *cnx, bool is_unidirectional, uint64_t max) AIOPQ_NET;
+
+/* Has a PING sent in the next packet. False without memory. */
+bool aiopq_queue_ping(picoquic_cnx_t *cnx) AIOPQ_NET;
+
+/* The number of the next packet after the handshake, and whether it or a later one is acknowledged. */
+uint64_t aiopq_next_packet(picoquic_cnx_t *cnx) AIOPQ_NET;
+bool aiopq_is_packet_acked(picoquic_cnx_t *cnx, uint64_t number) AIOPQ_NET;
+
+/* True when the peer has acknowledged the first `length` bytes of a stream; its end counts as one more. False
+ * when picoquic has dropped the stream. */
+bool aiopq_is_stream_acked_up_to(picoquic_cnx_t *cnx, uint64_t stream_id, uint64_t length) AIOPQ_NET;
+
 uint32_t aiopq_negotiated_version(picoquic_cnx_t *cnx) AIOPQ_NET;
 
 #endif

@@ -167,6 +167,9 @@ static void on_stream_event(peer_t *peer, const aiopq_event_t *event)
         flow->writable_count++;
         feed(flow);
         break;
+    case AIOPQ_EVENT_STREAM_ACKED:
+        flow->acked_count += aiopq_stream_is_acked(flow->stream);
+        break;
     default:
         CHECK(event->type == AIOPQ_EVENT_STREAM_RELEASED);
         flow->is_released = true;
@@ -196,6 +199,14 @@ static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
     case AIOPQ_EVENT_CONN_STATS:
         peer->stats_count++;
         peer->stats = *(aiopq_conn_stats_t *)event->detail;
+        break;
+    case AIOPQ_EVENT_CONN_STREAMS:
+        peer->streams_count++;
+        peer->limits = *(aiopq_stream_limits_t *)event->detail;
+        break;
+    case AIOPQ_EVENT_CONN_PING_ACKED:
+        peer->ping_count++;
+        peer->ping_uid = event->value;
         break;
     default:
         CHECK(event->type == AIOPQ_EVENT_CONN_WRITABLE);

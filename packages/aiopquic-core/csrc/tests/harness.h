@@ -19,8 +19,10 @@ typedef struct peer {
     bool is_created, is_ready, is_closed;
     aiopq_conn_info_t info;   /* when is_ready */
     aiopq_close_info_t close; /* when is_closed */
-    uint64_t writable_count, stats_count;
-    aiopq_conn_stats_t stats; /* the last */
+    uint64_t writable_count, stats_count, streams_count, ping_count;
+    aiopq_conn_stats_t stats;     /* the last */
+    aiopq_stream_limits_t limits; /* the last */
+    uint64_t ping_uid;            /* the last */
 } peer_t;
 
 /* What is known of a stream. The bytes of each direction are those of a seed that both ends know. */
@@ -31,7 +33,7 @@ typedef struct flow {
     bool holds; /* received bytes are taken but not consumed */
     uint64_t received, unconsumed;
     bool is_fin_received, is_reset, is_stopped, is_released;
-    uint64_t reset_code, stop_code, writable_count;
+    uint64_t reset_code, stop_code, writable_count, acked_count;
     uint64_t wanted, written; /* bytes that flow_send() was asked for and those that went in */
     bool wants_fin, is_fin_written;
 } flow_t;

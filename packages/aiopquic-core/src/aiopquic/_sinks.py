@@ -52,6 +52,12 @@ class ConnectionSink(Protocol):
     def connection_writable(self) -> None:
         """The connection's send budget has room again, after ``Connection.want_writable``."""
 
+    def connection_streams(self, max_bidi: int, max_uni: int) -> None:
+        """How many streams of each kind we may open in total (RFC 9000 section 4.6), after ``want_streams``."""
+
+    def connection_ping_acked(self, uid: int) -> None:
+        """The peer has acknowledged a packet sent after ``Connection.ping``."""
+
     def stream_readable(self, stream: Stream) -> None:
         """Bytes or the end of the stream wait; told once until ``Stream.take`` was called."""
 
@@ -63,6 +69,9 @@ class ConnectionSink(Protocol):
 
     def stream_writable(self, stream: Stream) -> None:
         """The stream's send budget has room again, after ``Stream.want_writable``."""
+
+    def stream_acked(self, stream: Stream) -> None:
+        """The peer has all that was written before ``Stream.want_acked``."""
 
     def stream_released(self, stream: Stream) -> None:
         """Both directions are over and acknowledged; no event of this stream follows."""

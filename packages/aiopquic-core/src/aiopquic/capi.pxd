@@ -55,10 +55,13 @@ cdef extern from "aiopquic/event.h" nogil:
         AIOPQ_EVENT_CONN_CLOSED
         AIOPQ_EVENT_CONN_STATS
         AIOPQ_EVENT_CONN_WRITABLE
+        AIOPQ_EVENT_CONN_STREAMS
+        AIOPQ_EVENT_CONN_PING_ACKED
         AIOPQ_EVENT_STREAM_READABLE
         AIOPQ_EVENT_STREAM_RESET
         AIOPQ_EVENT_STREAM_STOPPED
         AIOPQ_EVENT_STREAM_WRITABLE
+        AIOPQ_EVENT_STREAM_ACKED
         AIOPQ_EVENT_STREAM_RELEASED
     ctypedef enum aiopq_close_kind_t:
         AIOPQ_CLOSE_APPLICATION
@@ -134,6 +137,9 @@ cdef extern from "aiopquic/event.h" nogil:
         uint64_t bytes_received
         uint64_t stream_bytes_sent
         uint64_t stream_bytes_received
+    ctypedef struct aiopq_stream_limits_t:
+        uint64_t max_bidi
+        uint64_t max_uni
     ctypedef struct aiopq_event_t:
         aiopq_event_type_t type
         aiopq_conn_t *conn
@@ -234,6 +240,9 @@ cdef extern from "aiopquic/engine.h" nogil:
     bint aiopq_conn_is_client(const aiopq_conn_t *conn)
     aiopq_status_t aiopq_conn_close(aiopq_conn_t *conn, uint64_t error_code, const char *reason, size_t reason_length)
     aiopq_status_t aiopq_conn_request_stats(aiopq_conn_t *conn, uint64_t request)
+    aiopq_status_t aiopq_conn_want_streams(aiopq_conn_t *conn, uint64_t known_bidi, uint64_t known_uni)
+    int AIOPQ_PINGS_MAX
+    aiopq_status_t aiopq_conn_ping(aiopq_conn_t *conn, uint64_t uid)
     uint64_t aiopq_conn_send_queued(const aiopq_conn_t *conn)
     bint aiopq_conn_want_writable(aiopq_conn_t *conn)
     void aiopq_conn_ref(aiopq_conn_t *conn)
@@ -251,6 +260,8 @@ cdef extern from "aiopquic/stream.h" nogil:
     bint aiopq_stream_want_writable(aiopq_stream_t *stream)
     uint64_t aiopq_stream_send_queued(const aiopq_stream_t *stream)
     uint64_t aiopq_stream_sent(const aiopq_stream_t *stream)
+    aiopq_status_t aiopq_stream_want_acked(aiopq_stream_t *stream, c_bool *will_tell)
+    bint aiopq_stream_is_acked(const aiopq_stream_t *stream)
     aiopq_status_t aiopq_stream_send_state(const aiopq_stream_t *stream)
     aiopq_status_t aiopq_stream_reset(aiopq_stream_t *stream, uint64_t error_code)
     aiopq_status_t aiopq_stream_stop(aiopq_stream_t *stream, uint64_t error_code)

@@ -98,6 +98,19 @@ AIOPQ_API aiopq_status_t aiopq_conn_close(aiopq_conn_t *conn, uint64_t error_cod
 /* Asks for a CONN_STATS event that carries `request`. */
 AIOPQ_API aiopq_status_t aiopq_conn_request_stats(aiopq_conn_t *conn, uint64_t request) AIOPQ_LOOP;
 
+/* Asks for one CONN_STREAMS as soon as the peer allows us more streams of either kind, in total, than what is given
+ * (RFC 9000 section 4.6), at once if it does already. A further call replaces the wish. Numbers above the limit say
+ * that nobody waits for that kind; at the limit, after the handshake, the peer is told that we are blocked
+ * (STREAMS_BLOCKED). CONN_CLOSED ends the wait too. */
+AIOPQ_API aiopq_status_t aiopq_conn_want_streams(aiopq_conn_t *conn, uint64_t known_bidi,
+                                                 uint64_t known_uni) AIOPQ_LOOP;
+
+/* Sends a PING (RFC 9000 section 19.2), before the handshake is over as soon as it is. CONN_PING_ACKED tells with
+ * `uid` that a packet which was sent after the call is acknowledged; CONN_CLOSED ends the wait too.
+ * AIOPQ_WOULD_BLOCK when AIOPQ_PINGS_MAX wait for that, since a peer need not ever answer. */
+#define AIOPQ_PINGS_MAX 64
+AIOPQ_API aiopq_status_t aiopq_conn_ping(aiopq_conn_t *conn, uint64_t uid) AIOPQ_LOOP;
+
 /* Bytes that wait to be sent, over all streams. */
 AIOPQ_API uint64_t aiopq_conn_send_queued(const aiopq_conn_t *conn);
 

@@ -20,10 +20,13 @@ typedef enum aiopq_event_type {
     AIOPQ_EVENT_CONN_CLOSED,     /* the last event of a connection; detail = aiopq_close_info_t */
     AIOPQ_EVENT_CONN_STATS,      /* answer to a request; detail = aiopq_conn_stats_t */
     AIOPQ_EVENT_CONN_WRITABLE,   /* the connection's send budget has room again */
+    AIOPQ_EVENT_CONN_STREAMS,    /* the peer allows more streams; detail = aiopq_stream_limits_t */
+    AIOPQ_EVENT_CONN_PING_ACKED, /* value = the number given with the ping */
     AIOPQ_EVENT_STREAM_READABLE, /* bytes or the end are there; at most one is outstanding per stream */
     AIOPQ_EVENT_STREAM_RESET,    /* RESET_STREAM from the peer; value = its code */
     AIOPQ_EVENT_STREAM_STOPPED,  /* STOP_SENDING from the peer; value = its code */
     AIOPQ_EVENT_STREAM_WRITABLE, /* the stream's send budget has room again */
+    AIOPQ_EVENT_STREAM_ACKED,    /* the peer has all that aiopq_stream_want_acked() asked for */
     AIOPQ_EVENT_STREAM_RELEASED, /* both directions are over and acknowledged: the last event of a stream */
     AIOPQ_EVENT_COUNT
 } aiopq_event_type_t;
@@ -104,6 +107,11 @@ typedef struct aiopq_conn_stats {
     uint64_t bytes_sent, bytes_received;               /* UDP payload on the path */
     uint64_t stream_bytes_sent, stream_bytes_received; /* STREAM frame payload */
 } aiopq_conn_stats_t;
+
+/* How many streams of each kind we may open in total. */
+typedef struct aiopq_stream_limits {
+    uint64_t max_bidi, max_uni;
+} aiopq_stream_limits_t;
 
 typedef struct aiopq_event {
     aiopq_event_type_t type;

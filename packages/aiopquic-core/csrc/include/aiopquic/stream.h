@@ -33,6 +33,18 @@ AIOPQ_API bool aiopq_stream_want_writable(aiopq_stream_t *stream) AIOPQ_LOOP;
 AIOPQ_API uint64_t aiopq_stream_send_queued(const aiopq_stream_t *stream);
 AIOPQ_API uint64_t aiopq_stream_sent(const aiopq_stream_t *stream); /* bytes that went into packets */
 
+/* Asks for one STREAM_ACKED once the peer has acknowledged every byte written so far, and the end if it was
+ * written. A further call replaces the wish by what is written then. *will_tell is false when it is so already:
+ * then no event comes. Otherwise the wait ends with STREAM_ACKED, or, because nothing more will be acknowledged,
+ * with what comes instead: STREAM_STOPPED when the peer asks us to stop, CONN_CLOSED when the connection ends, and
+ * the caller's own aiopq_stream_reset(), after which none comes. STREAM_RELEASED never comes before it.
+ * AIOPQ_CLOSED, AIOPQ_STREAM_STOPPED or AIOPQ_STREAM_FINISHED when one of these has happened. */
+AIOPQ_API aiopq_status_t aiopq_stream_want_acked(aiopq_stream_t *stream, bool *will_tell) AIOPQ_LOOP;
+
+/* True when the last STREAM_ACKED answers the last wish; false for one that was on its way when the wish was
+ * replaced. */
+AIOPQ_API bool aiopq_stream_is_acked(const aiopq_stream_t *stream) AIOPQ_LOOP;
+
 /* Why the sending side takes no more bytes, AIOPQ_OK while it does. */
 AIOPQ_API aiopq_status_t aiopq_stream_send_state(const aiopq_stream_t *stream) AIOPQ_LOOP;
 

@@ -7,20 +7,26 @@ from aiopquic._binding._status cimport fail
 from aiopquic._binding._stream cimport wrap_stream
 from aiopquic.capi cimport (
     AIOPQ_OK,
+    AIOPQ_PINGS_MAX,
     AIOPQ_REASON_MAX,
+    AIOPQ_WOULD_BLOCK,
     aiopq_conn_close,
     aiopq_conn_handle,
     aiopq_conn_is_client,
+    aiopq_conn_ping,
     aiopq_conn_request_stats,
     aiopq_conn_send_queued,
     aiopq_conn_set_owner,
     aiopq_conn_t,
     aiopq_conn_unref,
+    aiopq_conn_want_streams,
     aiopq_conn_want_writable,
     aiopq_stream_new,
     aiopq_stream_t,
 )
 from libc.stdint cimport uint64_t
+
+from aiopquic import exceptions
 
 
 @cython.final
@@ -76,6 +82,35 @@ cdef class Connection:
     def want_writable(self):
         """Ask for ``connection_writable``; False when there is room already and no event will come."""
         return aiopq_conn_want_writable(self._ptr)
+
+    def want_streams(self, uint64_t known_bidi, uint64_t known_uni):
+        """Ask for one ``connection_streams`` as soon as the peer allows more streams of either kind than given.
+
+        At once if it does already. A further call replaces the wish. A number above the limit says that nobody
+        waits for that kind; at the limit the peer is told that we are blocked (STREAMS_BLOCKED). The wait ends
+        with ``connection_closed`` too.
+
+        Raises QuicConnectionError when the connection has ended.
+        """
+        status = aiopq_conn_want_streams(self._ptr, known_bidi, known_uni)
+        if status != AIOPQ_OK:
+            fail(status, None)
+
+    def ping(self, uint64_t uid):
+        """Send a PING (RFC 9000 section 19.2), before the handshake is over as soon as it is.
+
+        ``connection_ping_acked(uid)`` tells that the peer has acknowledged a packet sent after the call, or
+        ``connection_closed`` comes.
+
+        Raises WouldBlockError (64 wait for that already) or QuicConnectionError.
+        """
+        status = aiopq_conn_ping(self._ptr, uid)
+        if status == AIOPQ_WOULD_BLOCK:
+            raise exceptions.WouldBlockError(
+                f"no more pings for now: up to {AIOPQ_PINGS_MAX} wait for the peer to acknowledge them, or the command "
+                "queue is full")
+        if status != AIOPQ_OK:
+            fail(status, None)
 
     @property
     def send_queued(self):

@@ -13,11 +13,14 @@ from aiopquic.capi cimport (
     AIOPQ_BIND_ADDRESS_MAX,
     AIOPQ_EVENT_CONN_CLOSED,
     AIOPQ_EVENT_CONN_CREATED,
+    AIOPQ_EVENT_CONN_PING_ACKED,
     AIOPQ_EVENT_CONN_READY,
     AIOPQ_EVENT_CONN_STATS,
+    AIOPQ_EVENT_CONN_STREAMS,
     AIOPQ_EVENT_CONN_WRITABLE,
     AIOPQ_EVENT_ENGINE_READY,
     AIOPQ_EVENT_ENGINE_STOPPED,
+    AIOPQ_EVENT_STREAM_ACKED,
     AIOPQ_EVENT_STREAM_READABLE,
     AIOPQ_EVENT_STREAM_RELEASED,
     AIOPQ_EVENT_STREAM_RESET,
@@ -59,6 +62,8 @@ from aiopquic.capi cimport (
     aiopq_live_counts_t,
     aiopq_openssl_version,
     aiopq_picoquic_version,
+    aiopq_stream_is_acked,
+    aiopq_stream_limits_t,
     aiopq_stream_owner,
     aiopq_stream_ref,
 )
@@ -279,6 +284,11 @@ cdef class Engine:
                                   stats_dict(<aiopq_conn_stats_t *>event.detail))
         elif event.type == AIOPQ_EVENT_CONN_WRITABLE:
             sink.connection_writable()
+        elif event.type == AIOPQ_EVENT_CONN_STREAMS:
+            sink.connection_streams((<aiopq_stream_limits_t *>event.detail).max_bidi,
+                                    (<aiopq_stream_limits_t *>event.detail).max_uni)
+        elif event.type == AIOPQ_EVENT_CONN_PING_ACKED:
+            sink.connection_ping_acked(event.value)
 
     cdef _dispatch_stream(self, Connection connection, sink, aiopq_event_t *event):
         cdef void *owner = aiopq_stream_owner(event.stream)
@@ -302,6 +312,9 @@ cdef class Engine:
             sink.stream_stopped(stream, event.value)
         elif event.type == AIOPQ_EVENT_STREAM_WRITABLE:
             sink.stream_writable(stream)
+        elif event.type == AIOPQ_EVENT_STREAM_ACKED:
+            if aiopq_stream_is_acked(event.stream):
+                sink.stream_acked(stream)
         elif event.type == AIOPQ_EVENT_STREAM_RELEASED:
             sink.stream_released(stream)
 

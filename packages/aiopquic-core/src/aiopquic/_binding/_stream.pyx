@@ -26,6 +26,7 @@ from aiopquic.capi cimport (
     aiopq_stream_t,
     aiopq_stream_take,
     aiopq_stream_unref,
+    aiopq_stream_want_acked,
     aiopq_stream_want_writable,
     aiopq_stream_write,
     c_bool,
@@ -127,6 +128,22 @@ cdef class Stream:
     def want_writable(self):
         """Ask for ``stream_writable``; False when there is room already and no event will come."""
         return aiopq_stream_want_writable(self._ptr)
+
+    def want_acked(self):
+        """Ask for one ``stream_acked`` once the peer has acknowledged all that was written, the end included.
+
+        False when that is so already: then no event comes. A further call replaces the wish by what is written
+        then. ``stream_stopped`` or ``connection_closed`` ends the wait too, and so does a ``reset()`` of our own,
+        after which none of them comes.
+
+        Raises StreamStoppedError, StreamClosedError (it was reset) or QuicConnectionError when one of these has
+        happened.
+        """
+        cdef c_bool will_tell = False
+        status = aiopq_stream_want_acked(self._ptr, &will_tell)
+        if status != AIOPQ_OK:
+            fail(status, self.id)
+        return will_tell
 
     @property
     def room(self):

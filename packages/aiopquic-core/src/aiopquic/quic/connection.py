@@ -309,6 +309,12 @@ class QuicConnection(ConnectionFacts):
     def connection_writable(self) -> None:
         self._sender.connection_writable()
 
+    def connection_streams(self, max_bidi: int, max_uni: int) -> None:
+        """Never asked for: a stream id is handed out whether or not the peer allows it yet."""
+
+    def connection_ping_acked(self, uid: int) -> None:
+        """The peer has acknowledged a ping."""
+
     def stream_readable(self, stream: Stream) -> None:
         self._streams.seen(stream.id)
         self._tell(stream, self._reading.readable(stream))
@@ -331,6 +337,9 @@ class QuicConnection(ConnectionFacts):
 
     def stream_writable(self, stream: Stream) -> None:
         self._sender.stream_changed(stream.id)
+
+    def stream_acked(self, stream: Stream) -> None:
+        """Never asked for: this API tells nothing of acknowledgements."""
 
     def stream_released(self, stream: Stream) -> None:
         self._sender.stream_changed(stream.id)
