@@ -92,9 +92,13 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
 {
     uint64_t now_us =
         config->simulated_time_us != NULL ? *config->simulated_time_us : picoquic_current_time();
+    static const uint8_t no_secret[AIOPQ_RESET_SECRET_LENGTH];
+    uint8_t secret[AIOPQ_RESET_SECRET_LENGTH];
+    memcpy(secret, config->stateless_reset_secret, sizeof(secret));
+    bool has_secret = memcmp(secret, no_secret, sizeof(secret)) != 0;
     picoquic_quic_t *quic =
         picoquic_create(config->max_connections, NULL, NULL, NULL, NULL, aiopq_server_callback, engine, NULL,
-                        NULL, NULL, now_us, config->simulated_time_us, NULL, NULL, 0);
+                        NULL, has_secret ? secret : NULL, now_us, config->simulated_time_us, NULL, NULL, 0);
     if (quic == NULL) {
         return AIOPQ_FAILED;
     }

@@ -24,6 +24,12 @@ static int dispatch(aiopq_conn_t *conn, aiopq_stream_t *stream, uint8_t *bytes, 
         return aiopq_on_request_alpn(conn, bytes);
     case picoquic_callback_ready:
         return aiopq_on_conn_ready(conn);
+    case picoquic_callback_local_cnxid_issued:
+        aiopq_on_connection_id(conn, AIOPQ_EVENT_CONN_ID_ISSUED, bytes, length);
+        return 0;
+    case picoquic_callback_local_cnxid_retired:
+        aiopq_on_connection_id(conn, AIOPQ_EVENT_CONN_ID_RETIRED, bytes, length);
+        return 0;
     case picoquic_callback_stateless_reset:
     case picoquic_callback_application_close:
     case picoquic_callback_close:

@@ -34,6 +34,13 @@ void aiopq_stream_end_sending(aiopq_stream_t *stream) AIOPQ_NET;
 int aiopq_on_conn_ready(aiopq_conn_t *conn) AIOPQ_NET;
 void aiopq_on_conn_closed(aiopq_conn_t *conn, picoquic_call_back_event_t event) AIOPQ_NET;
 
+/* A connection id of ours was given to the peer or retired by it (connection_ids.c). */
+void aiopq_on_connection_id(aiopq_conn_t *conn, aiopq_event_type_t type, const uint8_t *id,
+                            size_t length) AIOPQ_NET;
+
+/* Tells of the ids that were given before the handshake was complete. */
+void aiopq_tell_connection_ids(aiopq_conn_t *conn) AIOPQ_NET;
+
 /* Announces the end of a connection, once. `info` is copied. */
 void aiopq_announce_closed(aiopq_conn_t *conn, const aiopq_close_info_t *info) AIOPQ_NET;
 

@@ -93,10 +93,12 @@ struct aiopq_conn {
     aiopq_conn_t *next_failing;
     bool is_failing, is_announced, is_ready, has_deferred_credit;
     aiopq_watch_t watch;
-    uint64_t peer_streams_over[2];    /* of the peer's streams, both directions; [1] unidirectional ones */
-    uint64_t received;                /* bytes delivered to us, over all streams */
-    uint64_t window_granted;          /* sum of the receive windows of the open streams, in bytes */
-    int32_t verify_error;             /* X509_V_ERR_* of our verifier */
+    uint64_t peer_streams_over[2]; /* of the peer's streams, both directions; [1] unidirectional ones */
+    uint64_t received;             /* bytes delivered to us, over all streams */
+    uint64_t window_granted;       /* sum of the receive windows of the open streams, in bytes */
+    int32_t verify_error;          /* X509_V_ERR_* of our verifier */
+    uint8_t *peer_certificates;    /* as aiopq_conn_info_t has them, malloc'd; freed when they are told */
+    size_t peer_certificates_length;
     char *close_reason;               /* what we send, malloc'd; picoquic borrows it */
     aiopq_connect_request_t *request; /* client: what CONNECT needs; written before the command is posted */
 };

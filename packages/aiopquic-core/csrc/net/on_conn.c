@@ -56,12 +56,14 @@ static void copy_parameters(const picoquic_tp_t *from, aiopq_transport_parameter
 
 static aiopq_conn_info_t *conn_info(aiopq_conn_t *conn)
 {
-    aiopq_conn_info_t *info = calloc(1, sizeof(*info));
+    size_t certificates = conn->peer_certificates_length;
+    aiopq_conn_info_t *info = calloc(1, sizeof(*info) + certificates);
     if (info != NULL) {
         picoquic_cnx_t *cnx = conn->cnx;
         struct sockaddr *address = NULL;
         info->version = aiopq_negotiated_version(cnx);
         info->is_resumed = picoquic_tls_is_psk_handshake(cnx) != 0;
+        info->is_early_data_accepted = aiopq_early_data_was_accepted(cnx);
         info->alpn_length = copy_string(picoquic_tls_get_negotiated_alpn(cnx), info->alpn, AIOPQ_ALPN_MAX);
         info->server_name_length =
             copy_string(picoquic_tls_get_sni(cnx), info->server_name, AIOPQ_SERVER_NAME_MAX);
@@ -74,6 +76,13 @@ static aiopq_conn_info_t *conn_info(aiopq_conn_t *conn)
         copy_connection_id(picoquic_get_initial_cnxid(cnx), info->initial_id, &info->initial_id_length);
         copy_parameters(picoquic_get_transport_parameters(cnx, 1), &info->local_parameters);
         copy_parameters(picoquic_get_transport_parameters(cnx, 0), &info->remote_parameters);
+        info->peer_certificates_length = certificates;
+        if (certificates > 0) {
+            memcpy(info->peer_certificates, conn->peer_certificates, certificates);
+        }
+        free(conn->peer_certificates);
+        conn->peer_certificates = NULL;
+        conn->peer_certificates_length = 0;
     }
     return info;
 }
@@ -92,6 +101,7 @@ int aiopq_on_conn_ready(aiopq_conn_t *conn)
         picoquic_enable_keep_alive(conn->cnx, conn->engine->config.keep_alive_us);
     }
     aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_READY, conn, NULL, 0, info);
+    aiopq_tell_connection_ids(conn);
     aiopq_flow_conn_ready(conn);
     return 0;
 }
@@ -101,6 +111,12 @@ static void set_reason(aiopq_close_info_t *info, const char *reason)
     size_t length = reason != NULL ? strlen(reason) : 0;
     info->reason_length = (uint16_t)(length < AIOPQ_REASON_MAX ? length : AIOPQ_REASON_MAX);
     memcpy(info->reason, reason != NULL ? reason : "", info->reason_length);
+}
+
+/* 0, the type of PADDING, stands for "none in particular" (RFC 9000 section 19.19). */
+static uint64_t frame_type_or_none(uint64_t type)
+{
+    return type != 0 ? type : AIOPQ_NO_FRAME;
 }
 
 /* The end as picoquic knows it: told by the peer, or found out by us. */
@@ -129,11 +145,12 @@ static aiopq_close_info_t close_info(aiopq_conn_t *conn, picoquic_call_back_even
         info.kind = AIOPQ_CLOSE_VERSION_NEGOTIATION;
     } else if (local != 0) {
         info.error_code = local;
-        info.frame_type = aiopq_offending_frame_type(conn->cnx);
+        info.frame_type = frame_type_or_none(aiopq_offending_frame_type(conn->cnx));
         set_reason(&info, aiopq_local_close_reason(conn->cnx));
     } else {
         info.is_remote = true;
         info.error_code = remote;
+        info.frame_type = frame_type_or_none(aiopq_remote_frame_type(conn->cnx));
         set_reason(&info, aiopq_remote_close_reason(conn->cnx));
     }
     return info;

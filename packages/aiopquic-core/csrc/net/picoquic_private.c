@@ -23,6 +23,33 @@ uint64_t aiopq_offending_frame_type(picoquic_cnx_t *cnx)
     return cnx->offending_frame_type;
 }
 
+uint64_t aiopq_remote_frame_type(picoquic_cnx_t *cnx)
+{
+    return cnx->remote_frame_type;
+}
+
+const picoquic_connection_id_t *aiopq_next_local_id(picoquic_cnx_t *cnx, uint64_t *sequence)
+{
+    picoquic_local_cnxid_list_t *list = picoquic_find_or_create_local_cnxid_list(cnx, 0, 0);
+    picoquic_local_cnxid_t *id = list != NULL ? list->local_cnxid_first : NULL;
+    while (id != NULL && id->sequence <= *sequence) {
+        id = id->next; /* they are in the order of their numbers */
+    }
+    if (id == NULL) {
+        return NULL;
+    }
+    *sequence = id->sequence;
+    return &id->cnx_id;
+}
+
+bool aiopq_early_data_was_accepted(picoquic_cnx_t *cnx)
+{
+    if (cnx->client_mode) {
+        return cnx->zero_rtt_data_accepted && cnx->nb_zero_rtt_sent > 0;
+    }
+    return cnx->nb_zero_rtt_received > 0;
+}
+
 bool aiopq_close_is_unsent(picoquic_cnx_t *cnx)
 {
     return cnx->cnx_state == picoquic_state_disconnecting ||

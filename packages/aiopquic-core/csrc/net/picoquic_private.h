@@ -16,8 +16,18 @@ const char *aiopq_remote_close_reason(picoquic_cnx_t *cnx) AIOPQ_NET;
 /* The reason phrase that picoquic gave to an error of its own, NULL without one; borrowed. */
 const char *aiopq_local_close_reason(picoquic_cnx_t *cnx) AIOPQ_NET;
 
-/* The type of the frame that made us close. */
+/* The type of the frame that made us close, 0 when none is to blame. */
 uint64_t aiopq_offending_frame_type(picoquic_cnx_t *cnx) AIOPQ_NET;
+
+/* The frame type in the peer's CONNECTION_CLOSE, 0 when it blames none (RFC 9000 section 19.19). */
+uint64_t aiopq_remote_frame_type(picoquic_cnx_t *cnx) AIOPQ_NET;
+
+/* The connection id that follows *sequence among those that the peer was given, NULL behind the last; borrowed.
+ * *sequence becomes its number; 0 is that of the handshake's own id. */
+const picoquic_connection_id_t *aiopq_next_local_id(picoquic_cnx_t *cnx, uint64_t *sequence) AIOPQ_NET;
+
+/* True when 0-RTT packets went out and the server took them, or came in and we did. */
+bool aiopq_early_data_was_accepted(picoquic_cnx_t *cnx) AIOPQ_NET;
 
 /* True while a CONNECTION_CLOSE of ours has not been put into a packet yet. */
 bool aiopq_close_is_unsent(picoquic_cnx_t *cnx) AIOPQ_NET;

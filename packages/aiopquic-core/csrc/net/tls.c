@@ -16,21 +16,51 @@
 
 struct aiopq_tls {
     ptls_openssl_override_verify_certificate_t on_verified; /* picotls calls it with the verifier's result */
+    bool verifies;                                          /* false: whoever answers is accepted */
     ptls_key_exchange_algorithm_t *key_exchanges[KEY_EXCHANGE_MAX + 1];
 };
 
-/* picotls asks here after it checked the peer's chain: the result stands, its reason is kept. */
+static aiopq_conn_t *conn_of(ptls_t *tls)
+{
+    picoquic_cnx_t *cnx = *ptls_get_data_ptr(tls);
+    bool is_ours = cnx != NULL && picoquic_get_callback_function(cnx) == aiopq_conn_callback;
+    return is_ours ? picoquic_get_callback_context(cnx) : NULL;
+}
+
+/* Adds one certificate to what the connection will tell of its peer. Without memory it is left out. */
+static void keep_certificate(aiopq_conn_t *conn, X509 *certificate)
+{
+    unsigned char *der = NULL;
+    int length = i2d_X509(certificate, &der);
+    size_t size = conn->peer_certificates_length;
+    uint8_t *grown = length > 0 ? realloc(conn->peer_certificates, size + 4 + (size_t)length) : NULL;
+    if (grown != NULL) {
+        for (int i = 0; i < 4; i++) {
+            grown[size + (size_t)i] = (uint8_t)((uint32_t)length >> (8 * (3 - i)));
+        }
+        memcpy(grown + size + 4, der, (size_t)length);
+        conn->peer_certificates = grown;
+        conn->peer_certificates_length = size + 4 + (size_t)length;
+    }
+    OPENSSL_free(der);
+}
+
+/* picotls asks here after it checked the peer's chain. The chain is kept, and so is the reason of a refusal.
+ * Without verifying every chain is accepted; picotls then still checks that the peer has the key. */
 static int on_verified(ptls_openssl_override_verify_certificate_t *self, ptls_t *tls, int result,
                        int x509_error, X509 *certificate, STACK_OF(X509) * chain)
 {
-    (void)self;
-    (void)certificate;
-    (void)chain;
-    picoquic_cnx_t *cnx = *ptls_get_data_ptr(tls);
-    if (result != 0 && cnx != NULL && picoquic_get_callback_function(cnx) == aiopq_conn_callback) {
-        aiopq_conn_t *conn = picoquic_get_callback_context(cnx);
-        if (conn != NULL) {
-            aiopq_conn_failing(conn, x509_error);
+    const aiopq_tls_t *settings = (const aiopq_tls_t *)self; /* its first member */
+    aiopq_conn_t *conn = conn_of(tls);
+    if (!settings->verifies) {
+        result = 0;
+    }
+    if (conn != NULL && result != 0) {
+        aiopq_conn_failing(conn, x509_error);
+    } else if (conn != NULL && certificate != NULL) {
+        keep_certificate(conn, certificate);
+        for (int i = 0; i < sk_X509_num(chain); i++) {
+            keep_certificate(conn, sk_X509_value(chain, i));
         }
     }
     return result;
@@ -169,11 +199,12 @@ static aiopq_status_t set_verifier(aiopq_engine_t *engine, const aiopq_config_t 
         X509_free(root);
     }
     ERR_clear_error();
-    /* A store without roots would make picoquic verify nothing: it never comes that far. */
-    if (verifier == NULL || loaded == 0 || ptls_openssl_init_verify_certificate(verifier, store) != 0) {
+    bool has_roots = loaded > 0 || !config->verify_peer; /* nothing could be verified with an empty store */
+    if (verifier == NULL || !has_roots || store == NULL ||
+        ptls_openssl_init_verify_certificate(verifier, store) != 0) {
         X509_STORE_free(store);
         free(verifier);
-        return verifier == NULL ? AIOPQ_NO_MEMORY : AIOPQ_BAD_TRUST_STORE;
+        return verifier == NULL || store == NULL ? AIOPQ_NO_MEMORY : AIOPQ_BAD_TRUST_STORE;
     }
     X509_STORE_free(store); /* the verifier has a reference of its own */
     verifier->override_callback = &engine->tls->on_verified;
@@ -214,6 +245,7 @@ aiopq_status_t aiopq_tls_setup(aiopq_engine_t *engine, const aiopq_config_t *con
         return AIOPQ_NO_MEMORY;
     }
     engine->tls->on_verified.cb = on_verified;
+    engine->tls->verifies = config->verify_peer;
     order_key_exchanges(engine);
     if (!config->is_client) {
         aiopq_status_t status = set_certificate(engine, config);
@@ -224,11 +256,7 @@ aiopq_status_t aiopq_tls_setup(aiopq_engine_t *engine, const aiopq_config_t *con
         return AIOPQ_OK;
     }
     picoquic_enforce_client_only(engine->quic, 1);
-    if (config->verify_peer) {
-        return set_verifier(engine, config);
-    }
-    picoquic_set_null_verifier(engine->quic);
-    return AIOPQ_OK;
+    return set_verifier(engine, config);
 }
 
 void aiopq_tls_free(aiopq_tls_t *tls)

@@ -178,6 +178,15 @@ static void on_stream_event(peer_t *peer, const aiopq_event_t *event)
     }
 }
 
+static void keep_info(peer_t *peer, const aiopq_conn_info_t *info)
+{
+    uint8_t *copy = malloc(info->peer_certificates_length + 1);
+    CHECK(copy != NULL);
+    memcpy(copy, info->peer_certificates, info->peer_certificates_length);
+    peer->info = *info;
+    peer->peer_certificates = (aiopq_bytes_t){.data = copy, .length = info->peer_certificates_length};
+}
+
 static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
 {
     switch (event->type) {
@@ -189,7 +198,17 @@ static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
         CHECK(!peer->is_ready);
         CHECK_EQUAL(peer->is_created, aiopq_conn_is_client(peer->conn));
         peer->is_ready = true;
-        peer->info = *(aiopq_conn_info_t *)event->detail;
+        keep_info(peer, event->detail);
+        break;
+    case AIOPQ_EVENT_CONN_ID_ISSUED:
+        CHECK(peer->is_ready);
+        CHECK(peer->issued_count < 8);
+        peer->issued[peer->issued_count++] = *(aiopq_connection_id_t *)event->detail;
+        break;
+    case AIOPQ_EVENT_CONN_ID_RETIRED:
+        CHECK(peer->is_ready);
+        CHECK(peer->retired_count < 8);
+        peer->retired[peer->retired_count++] = *(aiopq_connection_id_t *)event->detail;
         break;
     case AIOPQ_EVENT_CONN_CLOSED:
         peer->is_closed = true;
@@ -351,6 +370,7 @@ void endpoint_dispose(endpoint_t *endpoint)
         peer_t *peer = endpoint->peers;
         endpoint->peers = peer->next;
         aiopq_conn_unref(peer->conn);
+        free((void *)(uintptr_t)peer->peer_certificates.data);
         free(peer);
     }
     aiopq_engine_free(endpoint->engine);

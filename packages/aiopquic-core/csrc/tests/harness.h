@@ -20,9 +20,12 @@ typedef struct peer {
     aiopq_conn_info_t info;   /* when is_ready */
     aiopq_close_info_t close; /* when is_closed */
     uint64_t writable_count, stats_count, streams_count, ping_count;
-    aiopq_conn_stats_t stats;     /* the last */
-    aiopq_stream_limits_t limits; /* the last */
-    uint64_t ping_uid;            /* the last */
+    aiopq_conn_stats_t stats;        /* the last */
+    aiopq_stream_limits_t limits;    /* the last */
+    uint64_t ping_uid;               /* the last */
+    aiopq_bytes_t peer_certificates; /* a copy of what stands behind `info` */
+    aiopq_connection_id_t issued[8], retired[8];
+    size_t issued_count, retired_count;
 } peer_t;
 
 /* What is known of a stream. The bytes of each direction are those of a seed that both ends know. */

@@ -75,6 +75,54 @@ static void handshake_with_portable_loops(void)
     check_handshake(true, true);
 }
 
+/* The two sides' ids are distinct, and the one of the handshake is not told again. */
+static void check_ids(const peer_t *peer)
+{
+    for (size_t i = 0; i < peer->issued_count; i++) {
+        const aiopq_connection_id_t *id = &peer->issued[i];
+        CHECK_EQUAL(id->length, peer->info.local_id_length);
+        CHECK(memcmp(id->id, peer->info.local_id, id->length) != 0);
+        for (size_t j = 0; j < i; j++) {
+            CHECK(memcmp(id->id, peer->issued[j].id, id->length) != 0);
+        }
+    }
+}
+
+static void connection_ids_are_told(void)
+{
+    peer_t *client = pair_begin(&pair);
+    peer_t *server = pair.server.peers;
+    WAIT(&pair, client->issued_count > 1 && server->issued_count > 1);
+    check_ids(client);
+    check_ids(server);
+    CHECK_EQUAL(client->retired_count + server->retired_count, 0);
+    pair_dispose(&pair);
+}
+
+/* One certificate as aiopq_conn_info_t gives it. */
+static void check_certificate(const peer_t *peer, const certificate_t *certificate)
+{
+    const uint8_t *bytes = peer->peer_certificates.data;
+    size_t length = certificate->der.length;
+    CHECK_EQUAL(peer->peer_certificates.length, 4 + length);
+    CHECK(bytes[0] == 0 && bytes[1] == 0 && bytes[2] == length >> 8 && bytes[3] == (length & 0xff));
+    CHECK(memcmp(bytes + 4, certificate->der.data, length) == 0);
+}
+
+static void certificate_of_the_server_is_told(void)
+{
+    for (int verifies = 0; verifies <= 1; verifies++) {
+        pair_prepare(&pair);
+        pair.client.config.verify_peer = verifies == 1;
+        pair_start(&pair);
+        const peer_t *client = pair_connect(&pair);
+        check_certificate(client, &pair.server.certificate);
+        CHECK_EQUAL(pair.server.peers->peer_certificates.length, 0);
+        CHECK(!client->info.is_early_data_accepted && !pair.server.peers->info.is_early_data_accepted);
+        pair_dispose(&pair);
+    }
+}
+
 static void server_prefers_its_own_alpn(void)
 {
     pair_prepare(&pair);
@@ -230,6 +278,8 @@ static const test_case_t cases[] = {
     TEST(handshake_tells_what_was_settled),
     TEST(handshake_with_pipe_wakers),
     TEST(handshake_with_portable_loops),
+    TEST(connection_ids_are_told),
+    TEST(certificate_of_the_server_is_told),
     TEST(server_prefers_its_own_alpn),
     TEST(no_common_alpn_fails_at_once),
     TEST(untrusted_certificate_is_refused),

@@ -27,6 +27,8 @@ class EngineSettings:
     trusted_roots: tuple[bytes, ...] = ()
     "DER."
     verify_peer: bool = True
+    stateless_reset_secret: bytes = b""
+    "16 bytes, or none for a random one."
     keylog_file: str | None = None
     qlog_dir: str | None = None
     congestion_control: str | None = None

@@ -32,6 +32,10 @@ class HandshakeInfo:
     local_parameters: dict[str, int | bool] = field(default_factory=dict)
     remote_parameters: dict[str, int | bool] = field(default_factory=dict)
     "Transport parameters, by the names of RFC 9000 section 18.2."
+    early_data_accepted: bool = False
+    "0-RTT data went out and the server took it, or came in and we did (RFC 9001 section 4.6)."
+    peer_certificates: tuple[bytes, ...] = ()
+    "The peer's chain as DER, its own certificate first; empty when it presented none, as in a resumed session."
 
 
 class ConnectionSink(Protocol):
@@ -48,6 +52,12 @@ class ConnectionSink(Protocol):
 
     def connection_stats(self, request: int, stats: dict[str, int]) -> None:
         """The answer to ``Connection.request_stats``."""
+
+    def connection_id_issued(self, connection_id: bytes) -> None:
+        """The peer may send to this id of ours from now on (RFC 9000 section 19.15); after ``connection_ready``."""
+
+    def connection_id_retired(self, connection_id: bytes) -> None:
+        """The peer has let go of this id of ours (RFC 9000 section 19.16)."""
 
     def connection_writable(self) -> None:
         """The connection's send budget has room again, after ``Connection.want_writable``."""

@@ -63,6 +63,8 @@ cdef extern from "aiopquic/event.h" nogil:
         AIOPQ_EVENT_STREAM_WRITABLE
         AIOPQ_EVENT_STREAM_ACKED
         AIOPQ_EVENT_STREAM_RELEASED
+        AIOPQ_EVENT_CONN_ID_ISSUED
+        AIOPQ_EVENT_CONN_ID_RETIRED
     ctypedef enum aiopq_close_kind_t:
         AIOPQ_CLOSE_APPLICATION
         AIOPQ_CLOSE_TRANSPORT
@@ -98,9 +100,13 @@ cdef extern from "aiopquic/event.h" nogil:
         uint64_t min_ack_delay_us
         bint disable_active_migration
         bint grease_quic_bit
+    ctypedef struct aiopq_connection_id_t:
+        uint8_t length
+        uint8_t *id
     ctypedef struct aiopq_conn_info_t:
         uint32_t version
         bint is_resumed
+        bint is_early_data_accepted
         uint8_t alpn_length
         uint8_t server_name_length
         char *alpn
@@ -115,6 +121,8 @@ cdef extern from "aiopquic/event.h" nogil:
         uint8_t *initial_id
         aiopq_transport_parameters_t local_parameters
         aiopq_transport_parameters_t remote_parameters
+        size_t peer_certificates_length
+        uint8_t *peer_certificates
     ctypedef struct aiopq_conn_stats_t:
         uint64_t request
         uint64_t receive_rate_estimate
@@ -154,6 +162,7 @@ cdef extern from "aiopquic/config.h" nogil:
         size_t length
     int AIOPQ_ALPN_COUNT_MAX
     int AIOPQ_BIND_ADDRESS_MAX
+    int AIOPQ_RESET_SECRET_LENGTH
     ctypedef struct aiopq_config_t:
         bint is_client
         sockaddr_storage *bind_addresses
@@ -168,6 +177,7 @@ cdef extern from "aiopquic/config.h" nogil:
         const aiopq_bytes_t *trusted_roots
         size_t trusted_root_count
         bint verify_peer
+        uint8_t *stateless_reset_secret
         const char *keylog_file
         const char *qlog_dir
         const char *congestion_control

@@ -14,6 +14,7 @@ typedef struct aiopq_bytes {
 } aiopq_bytes_t;
 
 #define AIOPQ_ALPN_COUNT_MAX 32
+#define AIOPQ_RESET_SECRET_LENGTH 16
 #define AIOPQ_BIND_ADDRESS_MAX 2 /* at most one per address family */
 
 typedef struct aiopq_config {
@@ -39,6 +40,10 @@ typedef struct aiopq_config {
     const aiopq_bytes_t *trusted_roots; /* DER, one entry a certificate */
     size_t trusted_root_count;
     bool verify_peer;
+
+    /* Stateless reset tokens are made of it (RFC 9000 section 10.3.2): a server that is started again with the
+     * same one can end the connections that it has lost. All zero: a random one. */
+    uint8_t stateless_reset_secret[AIOPQ_RESET_SECRET_LENGTH];
 
     const char *keylog_file;        /* NULL: off */
     const char *qlog_dir;           /* NULL: off */

@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "aiopquic/abi.h"
@@ -28,6 +29,8 @@ typedef enum aiopq_event_type {
     AIOPQ_EVENT_STREAM_WRITABLE, /* the stream's send budget has room again */
     AIOPQ_EVENT_STREAM_ACKED,    /* the peer has all that aiopq_stream_want_acked() asked for */
     AIOPQ_EVENT_STREAM_RELEASED, /* both directions are over and acknowledged: the last event of a stream */
+    AIOPQ_EVENT_CONN_ID_ISSUED, /* the peer was given a connection id of ours; detail = aiopq_connection_id_t */
+    AIOPQ_EVENT_CONN_ID_RETIRED, /* the peer let one go; detail = aiopq_connection_id_t */
     AIOPQ_EVENT_COUNT
 } aiopq_event_type_t;
 
@@ -81,10 +84,17 @@ typedef struct aiopq_transport_parameters {
     bool grease_quic_bit;
 } aiopq_transport_parameters_t;
 
+typedef struct aiopq_connection_id {
+    uint8_t length;
+    uint8_t id[AIOPQ_CONNECTION_ID_MAX];
+} aiopq_connection_id_t;
+
 /* What the handshake settled, copied while picoquic still knows it. */
 typedef struct aiopq_conn_info {
     uint32_t version;
     bool is_resumed;
+    bool
+        is_early_data_accepted; /* client: 0-RTT data went out and was taken; server: it came in and was taken */
     uint8_t alpn_length, server_name_length;
     char alpn[AIOPQ_ALPN_MAX + 1];
     char server_name[AIOPQ_SERVER_NAME_MAX + 1];
@@ -94,6 +104,10 @@ typedef struct aiopq_conn_info {
     uint8_t remote_id[AIOPQ_CONNECTION_ID_MAX];
     uint8_t initial_id[AIOPQ_CONNECTION_ID_MAX];
     aiopq_transport_parameters_t local_parameters, remote_parameters;
+    size_t peer_certificates_length; /* bytes of `peer_certificates` */
+    /* The peer's chain, its own certificate first: for each a length of 4 bytes, most significant first, then
+     * DER. Empty when it presented none, as in a resumed session. */
+    uint8_t peer_certificates[];
 } aiopq_conn_info_t;
 
 /* A copy of the default path's figures. Times in microseconds, rates in bytes per second. */

@@ -17,6 +17,7 @@ from aiopquic.capi cimport (
     aiopq_close_info_t,
     aiopq_conn_info_t,
     aiopq_conn_stats_t,
+    aiopq_connection_id_t,
     aiopq_transport_parameters_t,
     aiopq_verify_error_text,
     sockaddr_storage,
@@ -139,7 +140,24 @@ cdef handshake_info(aiopq_conn_info_t *info):
         },
         parameters_dict(&info.local_parameters),
         parameters_dict(&info.remote_parameters),
+        <bint>info.is_early_data_accepted,
+        certificates(info.peer_certificates, info.peer_certificates_length),
     )
+
+
+# Each certificate stands behind its length of four bytes.
+cdef tuple certificates(const uint8_t *block, size_t length):
+    cdef size_t offset = 0, size
+    cdef list found = []
+    while offset < length:
+        size = (block[offset] << 24) | (block[offset + 1] << 16) | (block[offset + 2] << 8) | block[offset + 3]
+        found.append(PyBytes_FromStringAndSize(<const char *>block + offset + 4, <Py_ssize_t>size))
+        offset += 4 + size
+    return tuple(found)
+
+
+cdef bytes connection_id(aiopq_connection_id_t *source):
+    return PyBytes_FromStringAndSize(<char *>source.id, source.length)
 
 
 cdef parameters_dict(aiopq_transport_parameters_t *p):

@@ -5,7 +5,15 @@ cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 
 from aiopquic._binding._connection cimport Connection, wrap_connection
-from aiopquic._binding._convert cimport as_text, close_reason, fill_address, fill_bytes, handshake_info, stats_dict
+from aiopquic._binding._convert cimport (
+    as_text,
+    close_reason,
+    connection_id,
+    fill_address,
+    fill_bytes,
+    handshake_info,
+    stats_dict,
+)
 from aiopquic._binding._status cimport fail
 from aiopquic._binding._stream cimport Stream, wrap_stream
 from aiopquic.capi cimport (
@@ -13,6 +21,8 @@ from aiopquic.capi cimport (
     AIOPQ_BIND_ADDRESS_MAX,
     AIOPQ_EVENT_CONN_CLOSED,
     AIOPQ_EVENT_CONN_CREATED,
+    AIOPQ_EVENT_CONN_ID_ISSUED,
+    AIOPQ_EVENT_CONN_ID_RETIRED,
     AIOPQ_EVENT_CONN_PING_ACKED,
     AIOPQ_EVENT_CONN_READY,
     AIOPQ_EVENT_CONN_STATS,
@@ -27,6 +37,7 @@ from aiopquic.capi cimport (
     AIOPQ_EVENT_STREAM_STOPPED,
     AIOPQ_EVENT_STREAM_WRITABLE,
     AIOPQ_OK,
+    AIOPQ_RESET_SECRET_LENGTH,
     aiopq_abi_version,
     aiopq_build_id,
     aiopq_bytes_t,
@@ -42,6 +53,7 @@ from aiopquic.capi cimport (
     aiopq_conn_stats_t,
     aiopq_conn_t,
     aiopq_connect_args_t,
+    aiopq_connection_id_t,
     aiopq_engine_begin_drain,
     aiopq_engine_commands_waiting,
     aiopq_engine_counters_t,
@@ -68,7 +80,7 @@ from aiopquic.capi cimport (
     aiopq_stream_ref,
 )
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 
 @cython.final
@@ -114,6 +126,11 @@ cdef class Engine:
         fill_bytes(&config.private_key, settings.private_key, keep)
         config.private_key_password = as_text(settings.private_key_password, keep)
         config.verify_peer = settings.verify_peer
+        if settings.stateless_reset_secret:
+            if len(settings.stateless_reset_secret) != AIOPQ_RESET_SECRET_LENGTH:
+                raise ValueError(f"a stateless reset secret has {AIOPQ_RESET_SECRET_LENGTH} bytes")
+            memcpy(config.stateless_reset_secret, <const char *>(<bytes>settings.stateless_reset_secret),
+                   <size_t>AIOPQ_RESET_SECRET_LENGTH)
         config.keylog_file = as_text(settings.keylog_file, keep)
         config.qlog_dir = as_text(settings.qlog_dir, keep)
         config.congestion_control = as_text(settings.congestion_control, keep)
@@ -289,6 +306,10 @@ cdef class Engine:
                                     (<aiopq_stream_limits_t *>event.detail).max_uni)
         elif event.type == AIOPQ_EVENT_CONN_PING_ACKED:
             sink.connection_ping_acked(event.value)
+        elif event.type == AIOPQ_EVENT_CONN_ID_ISSUED:
+            sink.connection_id_issued(connection_id(<aiopq_connection_id_t *>event.detail))
+        elif event.type == AIOPQ_EVENT_CONN_ID_RETIRED:
+            sink.connection_id_retired(connection_id(<aiopq_connection_id_t *>event.detail))
 
     cdef _dispatch_stream(self, Connection connection, sink, aiopq_event_t *event):
         cdef void *owner = aiopq_stream_owner(event.stream)

@@ -66,6 +66,12 @@ class _ConnectionEvents:
     def connection_stats(self, request, stats):
         pass
 
+    def connection_id_issued(self, connection_id):
+        """Of no use without an event of its own."""
+
+    def connection_id_retired(self, connection_id):
+        """Of no use without an event of its own."""
+
     def connection_writable(self):
         pass
 

@@ -42,6 +42,7 @@ def engine_settings(
         use_portable_loop=os.environ.get("AIOPQUIC_LOOP") == "portable",
         use_pipe_waker=os.environ.get("AIOPQUIC_WAKER") == "pipe",
         verify_peer=configuration.verify_peer,
+        stateless_reset_secret=configuration.stateless_reset_secret or b"",
         keylog_file=_path(configuration.secrets_log_file) or os.environ.get("SSLKEYLOGFILE") or None,
         qlog_dir=_path(configuration.qlog_dir),
         congestion_control=configuration.congestion_control_algorithm,

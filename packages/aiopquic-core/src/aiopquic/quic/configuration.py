@@ -72,6 +72,8 @@ class QuicConfiguration:
     "A folder of PEM files with trusted certificates."
     cadata: str | bytes | None = None
     "Trusted certificates as PEM text or DER bytes."
+    stateless_reset_secret: bytes | None = None
+    "Server: 16 bytes; with those of its predecessor a restarted server ends the connections lost (RFC 9000 10.3)."
     secrets_log_file: StrPath | None = None
     "Writes TLS secrets for Wireshark (NSS key log format). None: SSLKEYLOGFILE of the environment, if set."
     qlog_dir: StrPath | None = None
@@ -156,6 +158,9 @@ class QuicConfiguration:
         password = self.private_key_password
         if password is not None and (not isinstance(password, str | bytes) or 0 in _as_bytes(password)):
             raise ConfigurationError("private_key_password is a text or bytes without NUL, or None")
+        secret = self.stateless_reset_secret
+        if secret is not None and (not isinstance(secret, bytes) or len(secret) != 16 or not any(secret)):
+            raise ConfigurationError("stateless_reset_secret is 16 random bytes, for example os.urandom(16), or None")
         host = self.server_name
         if host is not None and (not isinstance(host, str) or not 1 <= len(host.encode()) <= 255 or "\0" in host):
             raise ConfigurationError(f"server_name is a text of 1 to 255 bytes without NUL, or None, not {host!r}")

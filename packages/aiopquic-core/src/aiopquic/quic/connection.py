@@ -284,7 +284,7 @@ class QuicConnection(ConnectionFacts):
 
     def connection_ready(self, info: HandshakeInfo) -> None:
         self._info = info
-        self._emit(HandshakeCompleted(alpn_protocol=info.alpn, session_resumed=info.is_resumed))
+        self._emit(HandshakeCompleted(info.alpn, info.early_data_accepted, info.is_resumed))
         self._emit(ProtocolNegotiated(alpn_protocol=info.alpn))
 
     def connection_closed(self, reason: CloseReason) -> None:
@@ -305,6 +305,12 @@ class QuicConnection(ConnectionFacts):
 
     def connection_stats(self, request: int, stats: dict[str, int]) -> None:
         self._snapshots.received(request, stats)
+
+    def connection_id_issued(self, connection_id: bytes) -> None:
+        """The peer has another id to send to."""
+
+    def connection_id_retired(self, connection_id: bytes) -> None:
+        """The peer has let go of one of our ids."""
 
     def connection_writable(self) -> None:
         self._sender.connection_writable()
