@@ -21,6 +21,8 @@
             StreamStoppedError                  the peer sent STOP_SENDING: writing ends; .error_code
             StreamClosedError (ValueError)      used after its end, against its direction, or never opened
         WouldBlockError (BufferError)           nothing was taken; wait and retry with the same data
+        BufferReadError (ValueError)            a read past the end, or of bytes that can't be right
+        StreamUnderflow                         not all of it has come yet: .pos, .needed
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ __all__ = [
     "AiopquicError",
     "AlpnError",
     "BindError",
+    "BufferReadError",
     "CertificateFileError",
     "CertificateVerifyError",
     "CloseKind",
@@ -47,6 +50,7 @@ __all__ = [
     "StreamError",
     "StreamResetError",
     "StreamStoppedError",
+    "StreamUnderflow",
     "TransportError",
     "VersionNegotiationError",
     "WouldBlockError",
@@ -254,3 +258,19 @@ class StreamClosedError(StreamError, ValueError):
 
 class WouldBlockError(AiopquicError, BufferError):
     """The send budget is used up. Nothing was taken: wait for room and retry with the same data."""
+
+
+class BufferReadError(AiopquicError, ValueError):
+    """Bytes can't be read as asked, and more of them would not help: past the end, or against their format."""
+
+
+class StreamUnderflow(AiopquicError):
+    """Not all of a value has arrived: ``needed`` bytes are wanted from position ``pos`` on, or more."""
+
+    def __init__(self, pos: int, needed: int) -> None:
+        super().__init__(f"{needed} bytes are needed from position {pos} on")
+        self.pos = pos
+        self.needed = needed
+
+    def __reduce__(self) -> tuple[type[StreamUnderflow], tuple[int, int]]:
+        return type(self), (self.pos, self.needed)

@@ -1,12 +1,13 @@
-"""The versions of everything that is linked: what a report of a problem needs."""
+"""The versions of everything that is linked: what a report of a problem needs. ``python -m aiopquic.versions``."""
 
 from __future__ import annotations
 
 import platform
 import sys
+from pathlib import Path
 from typing import TextIO
 
-from aiopquic import __version__
+from aiopquic import __version__, _build_info
 from aiopquic._binding._engine import native_versions
 
 __all__ = ["main", "print_versions", "versions"]
@@ -15,13 +16,11 @@ __all__ = ["main", "print_versions", "versions"]
 def versions() -> dict[str, str]:
     """Names and versions, ours first."""
     native = native_versions()
-    # The build id is: picoquic COMMIT picotls COMMIT OPTION,OPTION...
-    words = native["build_id"].split()
-    commits = dict(zip(words[:4:2], words[1:4:2], strict=True))
     return {
         "aiopquic": __version__,
-        "picoquic": f"{native['picoquic']} ({commits.get('picoquic', 'unknown')})",
-        "picotls": commits.get("picotls", "unknown"),
+        "in": str(Path(__file__).parent),
+        "picoquic": f"{native['picoquic']} ({_build_info.PICOQUIC_DESCRIBE or 'unknown'})",
+        "picotls": _build_info.PICOTLS_DESCRIBE or "unknown",
         "OpenSSL": native["openssl"],
         "ABI": str(native["abi"]),
         "build id": native["build_id"],
@@ -31,12 +30,16 @@ def versions() -> dict[str, str]:
 
 
 def print_versions(file: TextIO | None = None) -> None:
-    """One line for each of :func:`versions`."""
+    """One line for each of :func:`versions`; without ``file``, on the standard output."""
     for name, version in versions().items():
         print(f"{name:9} {version}", file=file if file is not None else sys.stdout)
 
 
 def main() -> int:
-    """The command ``aiopquic versions``."""
+    """The commands ``aiopquic versions`` and ``aiopquic-versions``."""
     print_versions()
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

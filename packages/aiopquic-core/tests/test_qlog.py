@@ -1,0 +1,129 @@
+"""aiopquic.qlog: both forms of the files, those of our own engine, and what is no qlog file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aiopquic.qlog import load, load_header
+
+from .support import Echo, Endpoints
+
+CLASSIC: dict[str, Any] = {
+    "qlog_version": "draft-00",
+    "title": "two traces",
+    "traces": [
+        {"event_fields": ["relative_time", "event", "data"], "events": [[0, "sent", {"size": 1}], [7, "lost", {}]]},
+        {"vantage_point": {"type": "server"}, "events": [{"time": 3, "name": "transport:packet_sent"}]},
+    ],
+}
+HEADER: dict[str, Any] = {"file_schema": "urn:ietf:params:qlog:file:sequential", "trace": {"title": "one"}}
+
+
+def sequence(*records: Any) -> bytes:
+    return b"".join(b"\x1e" + json.dumps(record).encode() + b"\n" for record in records)
+
+
+def write(folder: Path, content: bytes) -> Path:
+    path = folder / "trace.qlog"
+    path.write_bytes(content)
+    return path
+
+
+def test_one_object_with_traces(tmp_path: Path) -> None:
+    """Arrays get the names of event_fields, objects stay; one trace after the other."""
+    path = write(tmp_path, json.dumps(CLASSIC).encode())
+    assert load(path) == [
+        {"relative_time": 0, "event": "sent", "data": {"size": 1}},
+        {"relative_time": 7, "event": "lost", "data": {}},
+        {"time": 3, "name": "transport:packet_sent"},
+    ]
+    assert load(str(path)) == load(path)
+    header = load_header(path)
+    assert header["title"] == "two traces"
+    assert header["traces"][1] == {"vantage_point": {"type": "server"}}
+
+
+def test_a_sequence(tmp_path: Path) -> None:
+    """RFC 7464: a record separator before each text, a newline behind it."""
+    path = write(tmp_path, sequence(HEADER, {"time": 1, "name": "a"}, {"time": 2, "name": "b"}))
+    assert [event["name"] for event in load(path)] == ["a", "b"]
+    assert load_header(path) == HEADER
+
+
+def test_a_sequence_of_arrays(tmp_path: Path) -> None:
+    header = {"qlog_version": "0.3", "qlog_format": "JSON-SEQ", "trace": {"event_fields": ["time", "name"]}}
+    path = write(tmp_path, sequence(header, [1, "a"]))
+    assert load(path) == [{"time": 1, "name": "a"}]
+
+
+def test_a_sequence_that_was_cut_off(tmp_path: Path) -> None:
+    """The text that its writer was in the middle of is left out; one in the middle of the file is not."""
+    whole = sequence(HEADER, {"time": 1, "name": "a"}, {"time": 2, "name": "b"})
+    assert [event["name"] for event in load(write(tmp_path, whole[:-5]))] == ["a"]
+    with pytest.raises(ValueError, match="record 2 is not JSON"):
+        load(write(tmp_path, sequence(HEADER) + b'\x1e{"ti\n' + sequence({"time": 2, "name": "b"})))
+
+
+def test_files_without_events(tmp_path: Path) -> None:
+    assert load(write(tmp_path, sequence(HEADER))) == []
+    assert load(write(tmp_path, b'{"qlog_version": "0.3", "traces": []}')) == []
+    assert load(write(tmp_path, b'{"qlog_version": "0.3"}')) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is not JSON"),
+        (b"\xff\xfe", "it is not JSON"),
+        (b'{"qlog_version": "0.3", "traces": [', "it is not JSON"),
+        (b"[]", "does not start with"),
+        (b'{"traces": []}', "does not start with"),
+        (b"\x1e", "does not start with"),
+        (sequence({"time": 1}), "does not start with"),
+        (b'\x1e{"qlog', "record 1 is not JSON"),
+        (b'{"qlog_version": "0.3", "traces": {}}', "traces is not an array"),
+        (b'{"qlog_version": "0.3", "traces": [1]}', "trace 1 is not an object"),
+        (b'{"qlog_version": "0.3", "traces": [{"events": 1}]}', "events is not an array"),
+        (b'{"qlog_version": "0.3", "traces": [{"events": [1]}]}', "an event is an object or an array, not 1"),
+        (b'{"qlog_version": "0.3", "traces": [{"events": [[1, 2]]}]}', "2 values for 0 event_fields"),
+    ],
+)
+def test_what_is_no_qlog_file(content: bytes, reason: str, tmp_path: Path) -> None:
+    """Each error names the file and says what is wrong with it."""
+    path = write(tmp_path, content)
+    with pytest.raises(ValueError, match=reason) as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    for function in (load, load_header):
+        with pytest.raises(FileNotFoundError):
+            function(tmp_path / "nothing.qlog")
+
+
+async def test_what_our_engine_writes(endpoints: Endpoints, tmp_path: Path) -> None:
+    """The qlog of both ends of a connection: packets of both directions, times that never go back."""
+    folders = [tmp_path / "server", tmp_path / "client"]
+    for folder in folders:
+        folder.mkdir()
+    async with (
+        endpoints.server(Echo, qlog_dir=folders[0]) as server,
+        endpoints.connect(server, qlog_dir=folders[1]) as client,
+    ):
+        reader, writer = await client.create_stream()
+        writer.write(b"hello")
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), 5) == b"hello"
+    for folder in folders:
+        (path,) = folder.glob("*.qlog")
+        events = load(path)
+        kinds = {(event["category"], event["event"]) for event in events}
+        assert {("transport", "packet_sent"), ("transport", "packet_received")} <= kinds
+        assert load_header(path)["qlog_version"]
+        assert load_header(path)["traces"][0]["vantage_point"]["type"] == folder.name
