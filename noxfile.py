@@ -160,7 +160,7 @@ def isolation(session: nox.Session) -> None:
 
 NOTHING_ELSE = """
 import importlib.util
-for name in ("aiopquic_webtransport", "aiopquic_bench", "aioquic", "typer", "rich"):
+for name in ("aiopquic_webtransport", "aiopquic_bench", "aioquic", "qh3", "typer", "rich"):
     assert importlib.util.find_spec(name) is None, name
 import aiopquic
 """

@@ -108,7 +108,7 @@ class Loopback:
 
     def connect(
         self,
-        server: RunningServer,
+        server: RunningServer | tuple[str, int],
         protocol: RecorderFactory = Recorder,
         *,
         host: str | None = None,
@@ -116,10 +116,11 @@ class Loopback:
         wait_connected: bool = True,
         **settings: Any,
     ) -> AbstractAsyncContextManager[Recorder]:
-        """A client of that server; the block gets its protocol."""
+        """A client of that server, or of a host and a port; the block gets its protocol."""
+        address = server if isinstance(server, tuple) else (server.host, server.port)
         manager = connect(
-            host or server.host,
-            server.port,
+            host or address[0],
+            address[1],
             configuration=self.client_configuration(**settings),
             create_protocol=protocol,
             stream_handler=stream_handler,
