@@ -1,4 +1,5 @@
-/* The portable driver: one network thread that runs picoquic's own packet loop. */
+/* The portable driver: one network thread that runs picoquic's own packet loop. That loop hands each datagram to
+ * picoquic before it calls back, so an engine that holds incoming connections can't run on it. */
 #include <errno.h>
 #include <picoquic_packet_loop.h>
 #include <pthread.h>

@@ -8,6 +8,9 @@ static aiopq_status_t start(aiopq_engine_t *engine)
         return aiopq_linux_driver_start(engine);
     }
 #endif
+    if (engine->config.holds_incoming) {
+        return AIOPQ_INVALID; /* picoquic's loop would let everybody pass */
+    }
     return aiopq_portable_driver_start(engine);
 }
 

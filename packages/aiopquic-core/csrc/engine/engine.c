@@ -7,6 +7,7 @@
 #include "engine/settings.h"
 #include "net/callbacks.h"
 #include "net/events_out.h"
+#include "net/incoming.h"
 #include "net/picoquic_private.h"
 #include "net/tls.h"
 #include "net/watch.h"
@@ -20,6 +21,7 @@ static void engine_dispose(aiopq_engine_t *engine)
     if (engine->quic != NULL) {
         picoquic_free(engine->quic);
     }
+    aiopq_incoming_free(engine->incoming);
     aiopq_tls_free(engine->tls);
     aiopq_settings_dispose(&engine->config);
     if (engine->events.head != NULL) {
@@ -67,6 +69,9 @@ aiopq_status_t aiopq_engine_new(const aiopq_config_t *config, aiopq_engine_t **r
     if (status == AIOPQ_OK) {
         status = aiopq_tls_setup(engine, config);
     }
+    if (status == AIOPQ_OK && config->holds_incoming && !aiopq_incoming_setup(engine)) {
+        status = AIOPQ_NO_MEMORY;
+    }
     if (status != AIOPQ_OK) {
         engine_dispose(engine);
         return status;
@@ -92,6 +97,9 @@ void aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us)
     engine->now_us = now_us;
     aiopq_count(&engine->turns);
     aiopq_commands_run(engine);
+    if (engine->incoming != NULL) {
+        aiopq_incoming_expire(engine);
+    }
 }
 
 void aiopq_engine_flush(aiopq_engine_t *engine)
@@ -106,6 +114,13 @@ int64_t aiopq_engine_delay_us(aiopq_engine_t *engine, uint64_t now_us, int64_t l
     int64_t delay = picoquic_get_next_wake_delay(engine->quic, now_us, limit_us);
     if (engine->is_stopping && delay > 1000) {
         delay = 1000; /* the deadline of the stop is looked at again */
+    }
+    if (engine->incoming != NULL) {
+        uint64_t deadline_us = aiopq_incoming_deadline_us(engine->incoming);
+        uint64_t left_us = deadline_us > now_us ? deadline_us - now_us : 0;
+        if (delay > 0 && left_us < (uint64_t)delay) {
+            delay = (int64_t)left_us;
+        }
     }
     return delay;
 }
@@ -208,6 +223,21 @@ void aiopq_engine_rearm(aiopq_engine_t *engine)
     (void)aiopq_waker_signal(&engine->loop_waker);
 }
 
+aiopq_status_t aiopq_engine_answer_incoming(aiopq_engine_t *engine, uint64_t handle,
+                                            aiopq_incoming_answer_t answer)
+{
+    static const aiopq_command_type_t commands[] = {[AIOPQ_INCOMING_ACCEPT] = AIOPQ_COMMAND_INCOMING_ACCEPT,
+                                                    [AIOPQ_INCOMING_REFUSE] = AIOPQ_COMMAND_INCOMING_REFUSE,
+                                                    [AIOPQ_INCOMING_RETRY] = AIOPQ_COMMAND_INCOMING_RETRY};
+    if ((size_t)answer >= sizeof(commands) / sizeof(commands[0])) {
+        return AIOPQ_INVALID;
+    }
+    if (engine->was_stopped) {
+        return AIOPQ_CLOSED;
+    }
+    return aiopq_command_post(engine, &(aiopq_command_t){.type = commands[answer], .value = handle});
+}
+
 uint64_t aiopq_engine_events_waiting(const aiopq_engine_t *engine)
 {
     return aiopq_spsc_size(&engine->events);
@@ -228,6 +258,10 @@ void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counte
     counters->commands_pushed = atomic_load_explicit(&engine->commands.pushed, memory_order_relaxed);
     counters->commands_stale = atomic_load_explicit(&engine->commands_stale, memory_order_relaxed);
     counters->turns = atomic_load_explicit(&engine->turns, memory_order_relaxed);
+    counters->incoming_asked = atomic_load_explicit(&engine->incoming_asked, memory_order_relaxed);
+    counters->incoming_retried = atomic_load_explicit(&engine->incoming_retried, memory_order_relaxed);
+    counters->incoming_refused = atomic_load_explicit(&engine->incoming_refused, memory_order_relaxed);
+    counters->incoming_expired = atomic_load_explicit(&engine->incoming_expired, memory_order_relaxed);
 }
 
 void aiopq_get_live_counts(aiopq_live_counts_t *counts)
@@ -237,4 +271,5 @@ void aiopq_get_live_counts(aiopq_live_counts_t *counts)
     counts->streams = aiopq_live_get(AIOPQ_LIVE_STREAM);
     counts->chunks = aiopq_live_get(AIOPQ_LIVE_CHUNK);
     counts->events = aiopq_live_get(AIOPQ_LIVE_EVENT);
+    counts->attempts = aiopq_live_get(AIOPQ_LIVE_ATTEMPT);
 }

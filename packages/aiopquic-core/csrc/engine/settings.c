@@ -117,6 +117,7 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
     picoquic_set_default_idle_timeout(quic, config->idle_timeout_ms);
     picoquic_set_default_handshake_timeout(quic, config->handshake_timeout_us);
     picoquic_set_alpn_select_fn_v2(quic, aiopq_select_alpn);
+    picoquic_set_cookie_mode(quic, config->always_retry ? 1 : 0);
     if (config->keylog_file != NULL) {
         picoquic_enable_sslkeylog(quic, 1);
         picoquic_set_key_log_file(quic, config->keylog_file);

@@ -6,6 +6,7 @@
 #include "net/callbacks.h"
 #include "net/events_out.h"
 #include "net/flow_control.h"
+#include "net/incoming.h"
 #include "net/objects.h"
 #include "net/watch.h"
 
@@ -16,12 +17,14 @@
 aiopq_status_t aiopq_command_post(aiopq_engine_t *engine, const aiopq_command_t *command)
 {
     size_t capacity = engine->config.command_capacity;
-    /* Nobody would repeat these: an engine must end, a peer at its window must hear of credit, and who waits must
-     * be told. They are few: one, four a window, and one for each that waits. */
-    bool is_exempt = command->type == AIOPQ_COMMAND_STOP || command->type == AIOPQ_COMMAND_STREAM_CREDIT ||
-                     command->type == AIOPQ_COMMAND_CONN_CREDIT ||
-                     command->type == AIOPQ_COMMAND_WATCH_STREAMS ||
-                     command->type == AIOPQ_COMMAND_STREAM_WATCH_ACKED;
+    /* Nobody would repeat these: an engine must end, a peer at its window must hear of credit, who waits must be
+     * told, and a client waits for the answer. They are few: one, four a window, one for each that waits, and one
+     * an attempt. */
+    bool is_exempt =
+        command->type == AIOPQ_COMMAND_STOP || command->type == AIOPQ_COMMAND_STREAM_CREDIT ||
+        command->type == AIOPQ_COMMAND_CONN_CREDIT || command->type == AIOPQ_COMMAND_WATCH_STREAMS ||
+        command->type == AIOPQ_COMMAND_STREAM_WATCH_ACKED || command->type == AIOPQ_COMMAND_INCOMING_ACCEPT ||
+        command->type == AIOPQ_COMMAND_INCOMING_REFUSE || command->type == AIOPQ_COMMAND_INCOMING_RETRY;
     if (capacity != 0 && aiopq_spsc_size(&engine->commands) >= capacity && !is_exempt) {
         return AIOPQ_WOULD_BLOCK;
     }
@@ -200,6 +203,9 @@ static void do_stop(aiopq_engine_t *engine)
 {
     engine->is_stopping = true;
     engine->stop_deadline_us = engine->now_us + STOP_LIMIT_US;
+    if (engine->incoming != NULL) {
+        aiopq_incoming_refuse_all(engine);
+    }
     for (picoquic_cnx_t *cnx = picoquic_get_first_cnx(engine->quic); cnx != NULL;
          cnx = picoquic_get_next_cnx(cnx)) {
         aiopq_conn_t *conn = picoquic_get_callback_context(cnx);
@@ -258,6 +264,15 @@ static void run(aiopq_engine_t *engine, aiopq_command_t *command)
         if (is_watchable(conn)) {
             aiopq_watch_acked(stream, command->value);
         }
+        break;
+    case AIOPQ_COMMAND_INCOMING_ACCEPT:
+        aiopq_incoming_answer(engine, command->value, AIOPQ_INCOMING_ACCEPT);
+        break;
+    case AIOPQ_COMMAND_INCOMING_REFUSE:
+        aiopq_incoming_answer(engine, command->value, AIOPQ_INCOMING_REFUSE);
+        break;
+    case AIOPQ_COMMAND_INCOMING_RETRY:
+        aiopq_incoming_answer(engine, command->value, AIOPQ_INCOMING_RETRY);
         break;
     case AIOPQ_COMMAND_STOP:
         do_stop(engine);

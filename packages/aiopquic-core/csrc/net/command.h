@@ -17,7 +17,10 @@ typedef enum aiopq_command_type {
     AIOPQ_COMMAND_STREAM_CREDIT,   /* the application consumed enough to tell the peer */
     AIOPQ_COMMAND_STREAM_PRIORITY, /* value = 0..255 */
     AIOPQ_COMMAND_STREAM_WATCH_ACKED, /* value = target, see aiopq_acked_target() */
-    AIOPQ_COMMAND_STOP,               /* close everything and end the driver */
+    AIOPQ_COMMAND_INCOMING_ACCEPT,    /* value = handle of the attempt, here and below */
+    AIOPQ_COMMAND_INCOMING_REFUSE,
+    AIOPQ_COMMAND_INCOMING_RETRY,
+    AIOPQ_COMMAND_STOP, /* close everything and end the driver */
     AIOPQ_COMMAND_COUNT
 } aiopq_command_type_t;
 
@@ -42,7 +45,7 @@ struct aiopq_ping {
 
 typedef struct aiopq_command {
     aiopq_command_type_t type;
-    aiopq_conn_t *conn;     /* a reference that the command holds; NULL for STOP */
+    aiopq_conn_t *conn;     /* a reference that the command holds; NULL for STOP and INCOMING */
     aiopq_stream_t *stream; /* a reference that the command holds; NULL unless a stream command */
     uint64_t value;
     void *detail; /* malloc'd, the command's own; NULL when the type has none */

@@ -19,6 +19,7 @@
 
 typedef struct aiopq_tls aiopq_tls_t;
 typedef struct aiopq_driver aiopq_driver_t;
+typedef struct aiopq_incoming aiopq_incoming_t;
 
 /* What is watched of a connection (net/watch.h); network thread only. */
 typedef struct aiopq_watch {
@@ -44,6 +45,8 @@ struct aiopq_engine {
     aiopq_config_t config; /* strings and addresses copied; certificates and keys are not kept */
     aiopq_tls_t *tls;
     size_t alpn_count;
+    aiopq_incoming_t
+        *incoming; /* what is in it is the network thread's; NULL unless the engine holds incoming */
 
     /* shared */
     aiopq_spsc_queue_t events;   /* network thread produces, loop thread consumes */
@@ -64,6 +67,7 @@ struct aiopq_engine {
     uint64_t now_us;             /* the time the driver gave with the current turn */
     uint64_t events_unsignalled; /* events since the loop thread was last woken */
     _Atomic uint64_t loop_wakes, loop_wakes_saved, turns, commands_stale; /* any thread may read */
+    _Atomic uint64_t incoming_asked, incoming_retried, incoming_refused, incoming_expired; /* likewise */
     aiopq_conn_t *failing; /* connections that our side ended and whose end is not announced yet */
     aiopq_conn_t *watched; /* connections that net/watch.c looks at once a turn */
 };

@@ -1,6 +1,8 @@
 #include "net/picoquic_private.h"
 
 #include <picoquic_internal.h>
+#include <string.h>
+#include <tls_api.h>
 
 uint64_t aiopq_remote_stop_code(picoquic_cnx_t *cnx, uint64_t stream_id)
 {
@@ -144,6 +146,38 @@ bool aiopq_is_stream_acked_up_to(picoquic_cnx_t *cnx, uint64_t stream_id, uint64
     picoquic_stream_head_t *stream = picoquic_find_stream(cnx, stream_id);
     return stream != NULL &&
            (length == 0 || picoquic_check_sack_list(&stream->sack_list, 0, length - 1) != 0);
+}
+
+bool aiopq_knows_connection(picoquic_quic_t *quic, const uint8_t *id, uint8_t id_length,
+                            const struct sockaddr *from)
+{
+    picoquic_connection_id_t destination = {.id_len = id_length};
+    picoquic_local_cnxid_t *local_id = NULL;
+    memcpy(destination.id, id, id_length);
+    return picoquic_cnx_by_id(quic, destination, &local_id) != NULL ||
+           picoquic_cnx_by_icid(quic, &destination, from) != NULL;
+}
+
+bool aiopq_token_is_valid(picoquic_quic_t *quic, const struct sockaddr *from, uint64_t now_us,
+                          const picoquic_connection_id_t *destination, uint32_t packet_number,
+                          const uint8_t *token, size_t token_length)
+{
+    uint8_t text[128]; /* picoquic's tokens are shorter; it refuses longer ones */
+    size_t text_length = 0;
+    int is_new_token = 0;
+    picoquic_connection_id_t original;
+    picoquic_registered_token_t used;
+    if (picoquic_verify_retry_token(quic, from, now_us, &is_new_token, &original, destination, packet_number,
+                                    token, token_length, 0) != 0 ||
+        picoquic_server_decrypt_retry_token(quic, from, &is_new_token, token, token_length, text,
+                                            &text_length) != 0) {
+        return false;
+    }
+    /* What picoquic writes down when a token is used: its expiry and its last bytes. */
+    memset(&used, 0, sizeof(used));
+    used.token_time = PICOPARSE_64(text);
+    used.token_hash = PICOPARSE_64(token + token_length - 8);
+    return picosplay_find(&quic->token_reuse_tree, &used) == NULL;
 }
 
 void aiopq_begin_thread_check(picoquic_quic_t *quic)

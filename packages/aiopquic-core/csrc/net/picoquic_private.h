@@ -73,4 +73,14 @@ bool aiopq_is_stream_acked_up_to(picoquic_cnx_t *cnx, uint64_t stream_id, uint64
 
 uint32_t aiopq_negotiated_version(picoquic_cnx_t *cnx) AIOPQ_NET;
 
+/* True when an Initial packet for that destination connection id belongs to a connection. */
+bool aiopq_knows_connection(picoquic_quic_t *quic, const uint8_t *id, uint8_t id_length,
+                            const struct sockaddr *from) AIOPQ_NET;
+
+/* True when the token of a client's Initial packet, ours by Retry or NEW_TOKEN, proves its address (RFC 9000
+ * section 8.1). Tokens count once; looking at one does not use it up. */
+bool aiopq_token_is_valid(picoquic_quic_t *quic, const struct sockaddr *from, uint64_t now_us,
+                          const picoquic_connection_id_t *destination, uint32_t packet_number,
+                          const uint8_t *token, size_t token_length) AIOPQ_NET;
+
 #endif

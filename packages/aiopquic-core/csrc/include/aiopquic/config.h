@@ -20,6 +20,12 @@ typedef struct aiopq_bytes {
 typedef struct aiopq_config {
     bool is_client;
 
+    /* Servers only. Every client proves its address with a Retry before it is accepted (RFC 9000 section 8.1.2). */
+    bool always_retry;
+    /* Servers only, and not with picoquic's packet loop: each client waits for an answer to an INCOMING event before
+     * its handshake begins. */
+    bool holds_incoming;
+
     /* Where the time comes from, in microseconds: a counter that a simulated driver moves on, borrowed for
      * the engine's life; NULL for the clock of the host, which the driver reads once a turn. */
     uint64_t *simulated_time_us;

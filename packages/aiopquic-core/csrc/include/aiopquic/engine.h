@@ -60,18 +60,28 @@ typedef struct aiopq_engine_counters {
     uint64_t net_wakes;        /* writes to the wake-up pipe of the network thread */
     uint64_t net_wakes_saved;  /* commands that found the network thread awake already */
     uint64_t events_pushed, commands_pushed, commands_stale;
-    uint64_t turns; /* rounds of the driver */
+    uint64_t turns;          /* rounds of the driver */
+    uint64_t incoming_asked; /* INCOMING events */
+    uint64_t
+        incoming_retried; /* clients that were sent a Retry without asking: always, or because many wait */
+    uint64_t incoming_refused; /* clients with a proven address that found no room to wait */
+    uint64_t incoming_expired; /* attempts that waited for the handshake timeout */
 } aiopq_engine_counters_t;
 AIOPQ_API void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counters_t *counters);
 
 /* Objects alive in this process, for leak checks. */
 typedef struct aiopq_live_counts {
-    int64_t engines, connections, streams, chunks, events;
+    int64_t engines, connections, streams, chunks, events, attempts;
 } aiopq_live_counts_t;
 AIOPQ_API void aiopq_get_live_counts(aiopq_live_counts_t *counts);
 
 /* AIOPQ_OK when picoquic has a congestion controller of that name. */
 AIOPQ_API aiopq_status_t aiopq_check_congestion_control(const char *name);
+
+/* Decides about a client that an INCOMING event told of. An answer that comes too late, for a client that has been
+ * dropped in the meantime, does nothing. */
+AIOPQ_API aiopq_status_t aiopq_engine_answer_incoming(aiopq_engine_t *engine, uint64_t handle,
+                                                      aiopq_incoming_answer_t answer) AIOPQ_LOOP;
 
 /* ---- connections ---- */
 

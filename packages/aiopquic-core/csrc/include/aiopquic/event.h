@@ -31,6 +31,7 @@ typedef enum aiopq_event_type {
     AIOPQ_EVENT_STREAM_RELEASED, /* both directions are over and acknowledged: the last event of a stream */
     AIOPQ_EVENT_CONN_ID_ISSUED, /* the peer was given a connection id of ours; detail = aiopq_connection_id_t */
     AIOPQ_EVENT_CONN_ID_RETIRED, /* the peer let one go; detail = aiopq_connection_id_t */
+    AIOPQ_EVENT_INCOMING, /* somebody wants to connect and waits for an answer; detail = aiopq_incoming_info_t */
     AIOPQ_EVENT_COUNT
 } aiopq_event_type_t;
 
@@ -109,6 +110,30 @@ typedef struct aiopq_conn_info {
      * DER. Empty when it presented none, as in a resumed session. */
     uint8_t peer_certificates[];
 } aiopq_conn_info_t;
+
+#define AIOPQ_INCOMING_ALPN_MAX 1024 /* bytes of ALPN names, with a byte of length each, that are told */
+
+/* What is known of a client before its handshake. The names are what the client says, and are not proven by
+ * anything. */
+typedef struct aiopq_incoming_info {
+    uint64_t handle; /* for aiopq_engine_answer_incoming() */
+    struct sockaddr_storage peer_address, local_address;
+    /* A token of ours proves that the client receives at its address (RFC 9000 section 8.1). */
+    bool is_validated;
+    uint8_t server_name_length; /* 0: it names none, or the ClientHello can't be read */
+    char server_name[AIOPQ_SERVER_NAME_MAX + 1];
+    uint16_t alpn_length;
+    /* Each name behind a byte with its length (RFC 7301 section 3.1). */
+    uint8_t alpn[AIOPQ_INCOMING_ALPN_MAX];
+} aiopq_incoming_info_t;
+
+typedef enum aiopq_incoming_answer {
+    AIOPQ_INCOMING_ACCEPT = 0, /* the handshake goes on */
+    AIOPQ_INCOMING_REFUSE,     /* CONNECTION_REFUSED (RFC 9000 section 20.1) */
+    /* A Retry packet: the client proves its address and is asked about once more; for one that has proven it
+     * already the same as REFUSE. */
+    AIOPQ_INCOMING_RETRY
+} aiopq_incoming_answer_t;
 
 /* A copy of the default path's figures. Times in microseconds, rates in bytes per second. */
 typedef struct aiopq_conn_stats {
