@@ -12,6 +12,10 @@ class EngineSettings:
     """One engine's settings: times in the units of their names, sizes in bytes."""
 
     is_client: bool
+    always_retry: bool = False
+    "Server: every client proves its address before it is accepted."
+    holds_incoming: bool = False
+    "Server: each client waits for an answer to ``EngineSink.connection_incoming``."
     bind_addresses: tuple[str, ...] = ()
     "IP literals to bind, at most one per family; empty binds the wildcard addresses of both."
     local_port: int = 0

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from aiopquic._binding._stream import Stream
     from aiopquic.exceptions import CloseReason
 
-__all__ = ["ConnectionSink", "EngineSink", "HandshakeInfo"]
+__all__ = [
+    "INCOMING_ACCEPT",
+    "INCOMING_REFUSE",
+    "INCOMING_RETRY",
+    "ConnectionSink",
+    "EngineSink",
+    "HandshakeInfo",
+    "IncomingInfo",
+]
 
 
 @dataclass(slots=True)
@@ -36,6 +44,25 @@ class HandshakeInfo:
     "0-RTT data went out and the server took it, or came in and we did (RFC 9001 section 4.6)."
     peer_certificates: tuple[bytes, ...] = ()
     "The peer's chain as DER, its own certificate first; empty when it presented none, as in a resumed session."
+
+
+#: Answers for ``Engine.answer_incoming``.
+INCOMING_ACCEPT = 0
+INCOMING_REFUSE = 1
+INCOMING_RETRY = 2
+
+
+@dataclass(slots=True, frozen=True)
+class IncomingInfo:
+    """What is known of a client before its handshake; the names are what it says."""
+
+    handle: int
+    peer_address: tuple[str, int]
+    local_address: tuple[str, int]
+    is_validated: bool
+    "A token of ours proves its address (RFC 9000 section 8.1)."
+    server_name: str | None
+    alpn: tuple[str, ...]
 
 
 class ConnectionSink(Protocol):
@@ -98,6 +125,9 @@ class EngineSink(Protocol):
 
     def connection_accepted(self, connection: Connection) -> None:
         """A peer connected; set ``connection.sink`` here."""
+
+    def connection_incoming(self, incoming: IncomingInfo) -> None:
+        """A client wants to connect and waits for ``Engine.answer_incoming``; no answer drops it in time."""
 
     def handler_failed(self, error: Exception, connection: Connection | None) -> None:
         """Code above the bridge raised; the drain goes on."""

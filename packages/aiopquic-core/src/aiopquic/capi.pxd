@@ -65,6 +65,7 @@ cdef extern from "aiopquic/event.h" nogil:
         AIOPQ_EVENT_STREAM_RELEASED
         AIOPQ_EVENT_CONN_ID_ISSUED
         AIOPQ_EVENT_CONN_ID_RETIRED
+        AIOPQ_EVENT_INCOMING
     ctypedef enum aiopq_close_kind_t:
         AIOPQ_CLOSE_APPLICATION
         AIOPQ_CLOSE_TRANSPORT
@@ -123,6 +124,19 @@ cdef extern from "aiopquic/event.h" nogil:
         aiopq_transport_parameters_t remote_parameters
         size_t peer_certificates_length
         uint8_t *peer_certificates
+    ctypedef struct aiopq_incoming_info_t:
+        uint64_t handle
+        sockaddr_storage peer_address
+        sockaddr_storage local_address
+        bint is_validated
+        uint8_t server_name_length
+        char *server_name
+        uint16_t alpn_length
+        uint8_t *alpn
+    ctypedef enum aiopq_incoming_answer_t:
+        AIOPQ_INCOMING_ACCEPT
+        AIOPQ_INCOMING_REFUSE
+        AIOPQ_INCOMING_RETRY
     ctypedef struct aiopq_conn_stats_t:
         uint64_t request
         uint64_t receive_rate_estimate
@@ -165,6 +179,8 @@ cdef extern from "aiopquic/config.h" nogil:
     int AIOPQ_RESET_SECRET_LENGTH
     ctypedef struct aiopq_config_t:
         bint is_client
+        bint always_retry
+        bint holds_incoming
         sockaddr_storage *bind_addresses
         uint16_t local_port
         uint32_t socket_buffer_bytes
@@ -231,6 +247,10 @@ cdef extern from "aiopquic/engine.h" nogil:
         uint64_t commands_pushed
         uint64_t commands_stale
         uint64_t turns
+        uint64_t incoming_asked
+        uint64_t incoming_retried
+        uint64_t incoming_refused
+        uint64_t incoming_expired
     void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counters_t *counters)
     ctypedef struct aiopq_live_counts_t:
         int64_t engines
@@ -238,7 +258,9 @@ cdef extern from "aiopquic/engine.h" nogil:
         int64_t streams
         int64_t chunks
         int64_t events
+        int64_t attempts
     void aiopq_get_live_counts(aiopq_live_counts_t *counts)
+    aiopq_status_t aiopq_engine_answer_incoming(aiopq_engine_t *engine, uint64_t handle, aiopq_incoming_answer_t answer)
     aiopq_status_t aiopq_check_congestion_control(const char *name)
     ctypedef struct aiopq_connect_args_t:
         sockaddr_storage address

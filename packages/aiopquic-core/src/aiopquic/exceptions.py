@@ -9,6 +9,7 @@
         QuicConnectionError (ConnectionError)   the connection is unusable; .close_reason says who and why
             ConnectionClosedError               closed by the application, ours or the peer's
             TransportError                      closed by a QUIC stack for an error
+                ServerRefusedError (ConnectionRefusedError) the server accepts no connection, or not this one
                 HandshakeError                  the handshake failed
                     CertificateVerifyError      the peer's certificate was refused
                     AlpnError                   no application protocol in common
@@ -45,6 +46,7 @@ __all__ = [
     "HandshakeTimeoutError",
     "IdleTimeoutError",
     "QuicConnectionError",
+    "ServerRefusedError",
     "StatelessResetError",
     "StreamClosedError",
     "StreamError",
@@ -91,6 +93,7 @@ TLS_ALERTS = {
 
 _CRYPTO_ERROR = 0x100
 _ALERT_NO_APPLICATION_PROTOCOL = 120
+_CONNECTION_REFUSED = 0x2  # RFC 9000 section 20.1
 _CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48, 116})
 
 
@@ -117,6 +120,11 @@ class CloseReason:
             return self.error_code - _CRYPTO_ERROR
         return None
 
+    @property
+    def is_refusal(self) -> bool:
+        """True when the peer did not want the connection: CONNECTION_REFUSED (RFC 9000 section 20.1)."""
+        return self.kind is CloseKind.TRANSPORT and self.is_remote and self.error_code == _CONNECTION_REFUSED
+
     def __str__(self) -> str:
         who = "the peer" if self.is_remote else "this side"
         alert = self.tls_alert
@@ -126,6 +134,8 @@ class CloseReason:
             text = f"{who} sent the TLS alert {TLS_ALERTS.get(alert, alert)} ({alert})"
         elif self.kind is CloseKind.APPLICATION:
             text = f"closed by {who} with application code {self.error_code:#x}"
+        elif self.is_refusal:
+            text = "the peer refused the connection"
         elif self.kind is CloseKind.TRANSPORT:
             text = f"closed by {who} with transport error {self.error_code:#x}"
             if self.frame_type is not None:
@@ -149,6 +159,8 @@ class CloseReason:
             return AlpnError(self)
         if alert is not None:
             return HandshakeError(self)
+        if self.is_refusal:
+            return ServerRefusedError(self)
         return _EXCEPTIONS[self.kind](self)
 
 
@@ -194,6 +206,10 @@ class ConnectionClosedError(QuicConnectionError):
 
 class TransportError(QuicConnectionError):
     """A QUIC stack closed the connection for an error (RFC 9000 section 20.1)."""
+
+
+class ServerRefusedError(TransportError, ConnectionRefusedError):
+    """The server accepts no connection, or not this one."""
 
 
 class HandshakeError(TransportError):

@@ -4,6 +4,7 @@ from aiopquic.capi cimport (
     aiopq_conn_info_t,
     aiopq_conn_stats_t,
     aiopq_connection_id_t,
+    aiopq_incoming_info_t,
     sockaddr_storage,
 )
 from libc.stdint cimport uint16_t
@@ -18,4 +19,5 @@ cdef int fill_address(sockaddr_storage *target, str host, uint16_t port) except 
 cdef close_reason(aiopq_close_info_t *info)
 cdef handshake_info(aiopq_conn_info_t *info)
 cdef bytes connection_id(aiopq_connection_id_t *source)
+cdef incoming_info(aiopq_incoming_info_t *info)
 cdef stats_dict(aiopq_conn_stats_t *s)

@@ -18,6 +18,7 @@ from aiopquic.capi cimport (
     aiopq_conn_info_t,
     aiopq_conn_stats_t,
     aiopq_connection_id_t,
+    aiopq_incoming_info_t,
     aiopq_transport_parameters_t,
     aiopq_verify_error_text,
     sockaddr_storage,
@@ -25,7 +26,7 @@ from aiopquic.capi cimport (
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
-from aiopquic._sinks import HandshakeInfo
+from aiopquic._sinks import HandshakeInfo, IncomingInfo
 from aiopquic.exceptions import CloseKind, CloseReason
 
 
@@ -178,6 +179,24 @@ cdef parameters_dict(aiopq_transport_parameters_t *p):
         "min_ack_delay": p.min_ack_delay_us,
         "grease_quic_bit": <bint>p.grease_quic_bit,
     }
+
+
+cdef incoming_info(aiopq_incoming_info_t *info):
+    cdef bytes names = PyBytes_FromStringAndSize(<char *>info.alpn, info.alpn_length)
+    cdef list alpn = []
+    cdef Py_ssize_t at = 0
+    while at < len(names):   # each behind a byte with its length, as net/client_hello.c has checked
+        alpn.append(names[at + 1:at + 1 + names[at]].decode("utf-8", "replace"))
+        at += 1 + names[at]
+    name = PyBytes_FromStringAndSize(info.server_name, info.server_name_length).decode("utf-8", "replace")
+    return IncomingInfo(
+        info.handle,
+        read_address(&info.peer_address),
+        read_address(&info.local_address),
+        <bint>info.is_validated,
+        name or None,
+        tuple(alpn),
+    )
 
 
 cdef stats_dict(aiopq_conn_stats_t *s):

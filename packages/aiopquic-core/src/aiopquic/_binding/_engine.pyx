@@ -12,6 +12,7 @@ from aiopquic._binding._convert cimport (
     fill_address,
     fill_bytes,
     handshake_info,
+    incoming_info,
     stats_dict,
 )
 from aiopquic._binding._status cimport fail
@@ -30,12 +31,14 @@ from aiopquic.capi cimport (
     AIOPQ_EVENT_CONN_WRITABLE,
     AIOPQ_EVENT_ENGINE_READY,
     AIOPQ_EVENT_ENGINE_STOPPED,
+    AIOPQ_EVENT_INCOMING,
     AIOPQ_EVENT_STREAM_ACKED,
     AIOPQ_EVENT_STREAM_READABLE,
     AIOPQ_EVENT_STREAM_RELEASED,
     AIOPQ_EVENT_STREAM_RESET,
     AIOPQ_EVENT_STREAM_STOPPED,
     AIOPQ_EVENT_STREAM_WRITABLE,
+    AIOPQ_INVALID,
     AIOPQ_OK,
     AIOPQ_RESET_SECRET_LENGTH,
     aiopq_abi_version,
@@ -54,6 +57,7 @@ from aiopquic.capi cimport (
     aiopq_conn_t,
     aiopq_connect_args_t,
     aiopq_connection_id_t,
+    aiopq_engine_answer_incoming,
     aiopq_engine_begin_drain,
     aiopq_engine_commands_waiting,
     aiopq_engine_counters_t,
@@ -71,6 +75,8 @@ from aiopquic.capi cimport (
     aiopq_event_release,
     aiopq_event_t,
     aiopq_get_live_counts,
+    aiopq_incoming_answer_t,
+    aiopq_incoming_info_t,
     aiopq_live_counts_t,
     aiopq_openssl_version,
     aiopq_picoquic_version,
@@ -112,6 +118,8 @@ cdef class Engine:
         cdef Py_ssize_t i, count
         memset(&config, 0, sizeof(config))
         config.is_client = settings.is_client
+        config.always_retry = settings.always_retry
+        config.holds_incoming = settings.holds_incoming
         if len(settings.bind_addresses) > AIOPQ_BIND_ADDRESS_MAX or len(settings.alpn) >= AIOPQ_ALPN_COUNT_MAX:
             raise ValueError("too many bind addresses or application protocols")
         for i, host in enumerate(settings.bind_addresses):
@@ -215,6 +223,14 @@ cdef class Engine:
         self._connections[aiopq_conn_handle(ptr)] = connection
         return connection
 
+    def answer_incoming(self, uint64_t handle, int answer):
+        """Decide about a client that ``connection_incoming`` told of, by ``_sinks.INCOMING_ACCEPT`` or its like.
+
+        An answer about a client that has been dropped in the meantime does nothing.
+        """
+        if aiopq_engine_answer_incoming(self._ptr, handle, <aiopq_incoming_answer_t>answer) == AIOPQ_INVALID:
+            raise ValueError(f"an answer is INCOMING_ACCEPT, INCOMING_REFUSE or INCOMING_RETRY, not {answer}")
+
     def connection(self, uint64_t handle):
         """The open connection of that handle, or None."""
         return self._connections.get(handle)
@@ -261,6 +277,8 @@ cdef class Engine:
             self.sink.engine_ready(<int>event.value)
         elif event.type == AIOPQ_EVENT_ENGINE_STOPPED:
             self.sink.engine_stopped(<int>event.value)
+        elif event.type == AIOPQ_EVENT_INCOMING:
+            self.sink.connection_incoming(incoming_info(<aiopq_incoming_info_t *>event.detail))
 
     # A connection that a peer opened has no wrapper before its first event; one whose handshake failed
     # never gets any.
@@ -353,6 +371,10 @@ cdef class Engine:
             "commands_pushed": counters.commands_pushed,
             "commands_stale": counters.commands_stale,
             "turns": counters.turns,
+            "incoming_asked": counters.incoming_asked,
+            "incoming_retried": counters.incoming_retried,
+            "incoming_refused": counters.incoming_refused,
+            "incoming_expired": counters.incoming_expired,
             "events_waiting": aiopq_engine_events_waiting(self._ptr),
             "commands_waiting": aiopq_engine_commands_waiting(self._ptr),
         }
@@ -368,6 +390,7 @@ def live_counts():
         "streams": counts.streams,
         "chunks": counts.chunks,
         "events": counts.events,
+        "attempts": counts.attempts,
     }
 
 

@@ -12,6 +12,7 @@ from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.connection import QuicConnection
 from aiopquic.quic.engine import QuicEngine
+from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
 from aiopquic.quic.listening import bind_addresses
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class QuicServer:
         stream_handler: StreamHandler | None,
         bind_addresses: tuple[str, ...],
         port: int,
+        retry: bool,
+        incoming: IncomingCallback | None,
     ) -> None:
         self._configuration = configuration
         self._create_protocol = create_protocol
@@ -41,9 +44,19 @@ class QuicServer:
         self._hosts = bind_addresses
         self._closed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
+        self._desk: IncomingDesk | None = None
+        if incoming is not None:
+            self._desk = IncomingDesk(incoming, timeout=configuration.handshake_timeout)
         self._engine = QuicEngine(
-            configuration=configuration, on_accept=self._accept, bind_addresses=bind_addresses, port=port
+            configuration=configuration,
+            on_accept=self._accept,
+            on_incoming=self._desk.take if self._desk is not None else None,
+            retry=retry,
+            bind_addresses=bind_addresses,
+            port=port,
         )
+        if self._desk is not None:
+            self._desk.open(self._engine.binding)
 
     async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -89,6 +102,8 @@ class QuicServer:
             self._closing = self._loop.create_task(self._close())
 
     async def _close(self) -> None:
+        if self._desk is not None:
+            self._desk.close()
         await self._engine.aclose()
         self._closed.set()
 
@@ -125,6 +140,8 @@ async def serve(
     configuration: QuicConfiguration,
     create_protocol: ProtocolFactory | None = QuicConnectionProtocol,
     stream_handler: StreamHandler | None = None,
+    retry: bool = False,
+    incoming: IncomingCallback | None = None,
 ) -> QuicServer:
     """Serve QUIC on a UDP port; returns once the sockets are bound.
 
@@ -135,6 +152,11 @@ async def serve(
         configuration: needs ``is_client=False``, ``alpn_protocols``, a certificate and its key.
         create_protocol: called with ``(quic, stream_handler=...)`` for each connection whose handshake is complete.
         stream_handler: called with the reader and writer of each stream that a peer opens.
+        retry: every client must prove its address before its handshake begins, which costs it a round trip (RFC 9000
+            section 8.1.2).
+        incoming: a function or coroutine function that is called with an :class:`aiopquic.quic.incoming.Incoming` for
+            each client before its handshake begins, and returns a :class:`aiopquic.quic.incoming.Decision`. It has
+            ``handshake_timeout`` seconds. An exception refuses that client and goes to the loop's exception handler.
 
     Raises:
         ConfigurationError: a setting is wrong; CertificateFileError for certificates and keys.
@@ -150,6 +172,8 @@ async def serve(
         stream_handler=stream_handler,
         bind_addresses=await bind_addresses(host, configuration.ip_family),
         port=port,
+        retry=retry,
+        incoming=incoming,
     )
     await server._start(loop)
     return server

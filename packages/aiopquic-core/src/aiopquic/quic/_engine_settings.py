@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from aiopquic._files import StrPath, check_keylog, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
@@ -26,7 +27,12 @@ def alpn_of(configuration: QuicConfiguration) -> tuple[str, ...]:
 
 
 def engine_settings(
-    configuration: QuicConfiguration, *, bind_addresses: tuple[str, ...] = (), port: int = 0
+    configuration: QuicConfiguration,
+    *,
+    bind_addresses: tuple[str, ...] = (),
+    port: int = 0,
+    always_retry: bool = False,
+    holds_incoming: bool = False,
 ) -> EngineSettings:
     """Check everything that can be checked before a socket is opened, and read the files."""
     configuration.validate()
@@ -35,6 +41,8 @@ def engine_settings(
     password = configuration.private_key_password
     settings = EngineSettings(
         is_client=configuration.is_client,
+        always_retry=always_retry,
+        holds_incoming=holds_incoming,
         bind_addresses=bind_addresses,
         local_port=port,
         alpn=alpn_of(configuration),
@@ -62,6 +70,7 @@ def engine_settings(
         send_budget_conn=configuration.tx_max_queued_bytes or _UNLIMITED,
         command_capacity=configuration.event_ring_capacity or 0,
     )
+    _check_incoming(settings)
     check_keylog(settings.keylog_file)
     if configuration.is_client:
         if configuration.verify_peer:
@@ -71,6 +80,16 @@ def engine_settings(
         settings.private_key = read_private_key(configuration.private_key_file)
         settings.private_key_password = password.encode() if isinstance(password, str) else password
     return settings
+
+
+def _check_incoming(settings: EngineSettings) -> None:
+    if settings.is_client and (settings.always_retry or settings.holds_incoming):
+        raise ConfigurationError("retry and incoming are for servers: nobody connects to a client")
+    if settings.holds_incoming and (settings.use_portable_loop or not sys.platform.startswith("linux")):
+        raise ConfigurationError(
+            "incoming needs aiopquic's own packet loop, of Linux: picoquic's, which AIOPQUIC_LOOP=portable asks for "
+            "and other systems have, accepts clients before anybody can be asked; retry=True works with both"
+        )
 
 
 def _path(value: StrPath | None) -> str | None:

@@ -17,6 +17,7 @@ from aiopquic.quic.configuration import QuicConfiguration
 
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
+    from aiopquic._sinks import IncomingInfo
 
 __all__ = ["QuicEngine"]
 
@@ -26,7 +27,9 @@ logger = logging.getLogger("aiopquic.engine")
 class QuicEngine:
     """Runs the network side of connections and hands their events over, on one asyncio loop.
 
-    All methods belong to the loop's thread. ``on_accept`` is called with each connection that a peer opens.
+    All methods belong to the loop's thread. ``on_accept`` is called with each connection that a peer opens. With
+    ``on_incoming`` each client waits, before its handshake, for ``binding.answer_incoming``. With ``retry`` every
+    client proves its address first (RFC 9000 section 8.1.2).
     """
 
     def __init__(
@@ -34,11 +37,19 @@ class QuicEngine:
         *,
         configuration: QuicConfiguration,
         on_accept: Callable[[Connection], None] | None = None,
+        on_incoming: Callable[[IncomingInfo], None] | None = None,
+        retry: bool = False,
         bind_addresses: tuple[str, ...] = (),
         port: int = 0,
     ) -> None:
         self.configuration = configuration
-        self.settings: EngineSettings = engine_settings(configuration, bind_addresses=bind_addresses, port=port)
+        self.settings: EngineSettings = engine_settings(
+            configuration,
+            bind_addresses=bind_addresses,
+            port=port,
+            always_retry=retry,
+            holds_incoming=on_incoming is not None,
+        )
         try:
             self._engine = Engine(self.settings)
         except CertificateFileError as error:
@@ -46,6 +57,7 @@ class QuicEngine:
             raise explain(error, *files, bool(configuration.private_key_password)) from None
         self._engine.sink = self
         self._on_accept = on_accept
+        self._on_incoming = on_incoming
         self._loop: asyncio.AbstractEventLoop | None = None
         self._port: int | None = None
         self._error = 0
@@ -157,6 +169,10 @@ class QuicEngine:
     def connection_accepted(self, connection: Connection) -> None:
         if self._on_accept is not None:
             self._on_accept(connection)
+
+    def connection_incoming(self, incoming: IncomingInfo) -> None:
+        if self._on_incoming is not None:
+            self._on_incoming(incoming)
 
     def handler_failed(self, error: Exception, connection: Connection | None) -> None:
         """Code of the application raised: told to the loop, or logged; the drain goes on."""

@@ -12,6 +12,7 @@ from aiopquic.asyncio.client import connect
 from aiopquic.asyncio.server import QuicServer, serve
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.connection import QuicConnection
+from aiopquic.quic.incoming import IncomingCallback
 from aiopquic.testing.protocols import Changes, Echo, Recorder
 
 __all__ = ["ALPN", "Loopback", "Pair", "RunningServer"]
@@ -82,6 +83,8 @@ class Loopback:
         *,
         host: str = "127.0.0.1",
         stream_handler: Any = None,
+        retry: bool = False,
+        incoming: IncomingCallback | None = None,
         **settings: Any,
     ) -> AsyncIterator[RunningServer]:
         """A server on a port that the system chooses; leaving the block closes it."""
@@ -95,7 +98,13 @@ class Loopback:
 
         configuration = self.server_configuration(**settings)
         server = await serve(
-            host, 0, configuration=configuration, create_protocol=create, stream_handler=stream_handler
+            host,
+            0,
+            configuration=configuration,
+            create_protocol=create,
+            stream_handler=stream_handler,
+            retry=retry,
+            incoming=incoming,
         )
         running = RunningServer(server, host, peers, changes)
         try:
