@@ -21,6 +21,7 @@ from aiopquic.exceptions import (
     HandshakeTimeoutError,
     IdleTimeoutError,
     QuicConnectionError,
+    ServerRefusedError,
     StatelessResetError,
     TransportError,
     VersionNegotiationError,
@@ -232,7 +233,7 @@ def check_end(
 
 ENDS: dict[str, tuple[dict[str, Any], CloseKind, type[QuicConnectionError], str]] = {
     "TLS alert": ({"alpn_protocols": ["other"]}, CloseKind.TRANSPORT, AlpnError, "no_application_protocol"),
-    "refused handshake": ({}, CloseKind.TRANSPORT, TransportError, "transport error 0x2"),
+    "refused handshake": ({}, CloseKind.TRANSPORT, ServerRefusedError, "the peer refused the connection"),
     "idle timeout": ({"idle_timeout": 0.2}, CloseKind.IDLE_TIMEOUT, IdleTimeoutError, "idle timeout"),
     "application close": ({}, CloseKind.APPLICATION, ConnectionClosedError, "application code 0x7"),
     "dead port": ({"handshake_timeout": 0.3}, CloseKind.HANDSHAKE_TIMEOUT, HandshakeTimeoutError, "nobody answered"),

@@ -142,6 +142,7 @@ static void forget_closed(endpoint_t *endpoint)
         if (peer->is_closed) {
             *link = peer->next;
             aiopq_conn_unref(peer->conn);
+            free((void *)(uintptr_t)peer->peer_certificates.data);
             free(peer);
         } else {
             link = &peer->next;
