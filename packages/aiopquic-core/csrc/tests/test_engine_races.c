@@ -72,7 +72,8 @@ static void open_stream(peer_t *peer)
 static void act_on_stream(flow_t *flow)
 {
     aiopq_stream_t *stream = flow->stream;
-    switch (pick(10)) {
+    bool will_tell;
+    switch (pick(11)) {
     case 0:
         (void)aiopq_stream_reset(stream, pick(1000));
         break;
@@ -88,6 +89,9 @@ static void act_on_stream(flow_t *flow)
     case 4:
         flow->holds = !flow->holds;
         flow_consume(flow);
+        break;
+    case 5:
+        (void)aiopq_stream_want_acked(stream, &will_tell);
         break;
     default:
         if (aiopq_stream_send_state(stream) == AIOPQ_OK) {
@@ -108,6 +112,10 @@ static void act(endpoint_t *endpoint)
         (void)aiopq_conn_close(peer->conn, pick(1000), "enough", pick(7));
     } else if (choice < 5 && peer != NULL) {
         (void)aiopq_conn_request_stats(peer->conn, choice);
+    } else if (choice < 7 && peer != NULL) {
+        (void)aiopq_conn_ping(peer->conn, choice);
+    } else if (choice < 9 && peer != NULL) {
+        (void)aiopq_conn_want_streams(peer->conn, pick(100), pick(100));
     } else if (choice < 25 && peer != NULL) {
         open_stream(peer);
     } else if (flow != NULL) {
