@@ -24,6 +24,7 @@ from aiopquic.exceptions import (
 )
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.connection import QuicConnection
+from aiopquic.quic.error_codes import QuicErrorCode
 from aiopquic.quic.events import ConnectionTerminated, HandshakeCompleted, QuicEvent, StreamDataReceived
 
 from .certificates import Certificates
@@ -75,6 +76,27 @@ async def test_close(endpoints: Endpoints, direction: str, code: int, reason: st
     for side in (closer, told):
         assert len(side.seen(ConnectionTerminated)) == 1
         assert isinstance(side.events[-1], ConnectionTerminated)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+async def test_close_with_a_frame_type_is_a_transport_error(endpoints: Endpoints, direction: str):
+    """CONNECTION_CLOSE of type 0x1c (RFC 9000 section 19.19); the frame type itself is told on our side only."""
+    async with endpoints.pair() as pair:
+        closer, told = sides(pair, direction)
+        await pair.peer.wait_for(HandshakeCompleted)
+        with pytest.raises(ValueError, match="a transport error code is 1 to 0x3ff, not 0x400"):
+            closer.quic.close(0x400, frame_type=0)
+        with pytest.raises(ValueError, match="a frame type is 0 to"):
+            closer.quic.close(1, frame_type=1 << 62)
+        closer.quic.close(error_code=QuicErrorCode.PROTOCOL_VIOLATION, frame_type=0x1E, reason_phrase="too early")
+        for side in (closer, told):
+            event = await side.wait_for(ConnectionTerminated)
+            assert (event.error_code, event.reason_phrase) == (QuicErrorCode.PROTOCOL_VIOLATION, "too early")
+            assert event.close_reason is not None
+            assert event.close_reason.kind is CloseKind.TRANSPORT
+            assert event.close_reason.is_remote == (side is told)
+        assert closer.seen(ConnectionTerminated)[0].frame_type == 0x1E
+        await told.wait_closed()
 
 
 async def test_both_close_at_once(endpoints: Endpoints):

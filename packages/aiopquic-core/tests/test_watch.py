@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aiopquic._binding._connection import Connection
-from aiopquic.exceptions import QuicConnectionError
+from aiopquic.exceptions import QuicConnectionError, StreamClosedError, StreamStoppedError, WouldBlockError
+from aiopquic.quic.events import StopSendingReceived
 
-from .support import Changes, Endpoints, Pair
+from .support import Changes, Endpoints, Pair, until
 
 #: A limit above any: nobody waits for that kind of stream.
 NOBODY = 2**64 - 1
@@ -64,3 +66,84 @@ async def test_a_wish_after_the_end_is_refused(endpoints: Endpoints):
         for call in calls:
             with pytest.raises(QuicConnectionError, match="ended"):
                 call()
+
+
+async def test_the_peer_is_told_that_streams_are_wanted(endpoints: Endpoints, tmp_path: Path):
+    """STREAMS_BLOCKED (RFC 9000 section 19.14), once for each limit; nothing of the kind nobody waits for."""
+    settings = {"qlog_dir": str(tmp_path)}
+    async with endpoints.pair(client_settings=settings, server_settings={"max_streams_bidi": 3}) as pair:
+        acked = Told(pair, "connection_ping_acked")
+        for _ in range(3):
+            binding(pair).want_streams(3, NOBODY)
+        binding(pair).ping(1)
+        await acked.wait(1)
+    (log,) = tmp_path.iterdir()
+    assert log.read_text().count("streams_blocked") == 1
+
+
+async def test_ping_is_acknowledged_on_an_idle_connection(endpoints: Endpoints):
+    async with endpoints.pair() as pair:
+        acked = Told(pair, "connection_ping_acked")
+        binding(pair).ping(7)
+        await acked.wait(1)
+        binding(pair).ping(8)
+        binding(pair).ping(9)
+        await acked.wait(3)
+        assert acked.calls == [(7,), (8,), (9,)]
+
+
+async def test_pings_are_bounded(endpoints: Endpoints):
+    """A peer that acknowledges nothing must not make us keep more and more."""
+    async with endpoints.pair() as pair:
+        acked = Told(pair, "connection_ping_acked")
+        for uid in range(64):
+            binding(pair).ping(uid)
+        with pytest.raises(WouldBlockError, match="up to 64 wait"):
+            binding(pair).ping(64)
+        await acked.wait(64)
+        binding(pair).ping(64)
+        await acked.wait(65)
+
+
+async def test_written_bytes_are_acknowledged(endpoints: Endpoints):
+    """Bytes, and then the end, of a stream whose other direction stays open."""
+    async with endpoints.pair() as pair:
+        acked = Told(pair, "stream_acked")
+        stream = binding(pair).open_stream(0)
+        assert not stream.want_acked()
+        stream.write(b"some")
+        assert stream.want_acked()
+        await acked.wait(1)
+        assert not stream.want_acked()
+        stream.write(b"", True)
+        assert stream.want_acked()
+        await acked.wait(2)
+        assert acked.calls == [(stream,), (stream,)]
+        assert not stream.want_acked()
+        assert stream.id in binding(pair).streams
+
+
+async def test_what_ends_the_wait_for_an_acknowledgement(endpoints: Endpoints):
+    """robustness.md: lost wake-ups; a reset, a STOP_SENDING and the end of the connection leave nobody waiting."""
+    async with endpoints.pair(initial_stream_window=1024) as pair:
+        acked = Told(pair, "stream_acked")
+        pair.peer.quic.pause_reading(0)
+        pair.peer.quic.pause_reading(4)
+        pair.peer.quic.pause_reading(8)
+        reset, stopped, closed = (binding(pair).open_stream(number) for number in (0, 4, 8))
+        for stream in (reset, stopped, closed):
+            stream.write(bytes(200_000))
+            assert stream.want_acked()
+        reset.reset(1)
+        with pytest.raises(StreamClosedError):
+            reset.want_acked()
+        await until(lambda: 4 in pair.peer.quic._connection.streams)  # type: ignore[union-attr]
+        pair.peer.quic.stop_stream(4, 2)
+        await pair.client.wait_for(StopSendingReceived, stream_id=4)
+        with pytest.raises(StreamStoppedError):
+            stopped.want_acked()
+        pair.client.quic.close()
+        await pair.client.wait_closed()
+        with pytest.raises(QuicConnectionError):
+            closed.want_acked()
+        assert acked.calls == []

@@ -80,23 +80,26 @@ aiopq_status_t aiopq_conn_open(aiopq_engine_t *engine, const aiopq_connect_args_
     return AIOPQ_OK;
 }
 
-aiopq_status_t aiopq_conn_close(aiopq_conn_t *conn, uint64_t error_code, const char *reason,
-                                size_t reason_length)
+static aiopq_status_t post_close(aiopq_conn_t *conn, uint64_t error_code, uint64_t frame_type,
+                                 const char *reason, size_t reason_length)
 {
-    if (reason_length > AIOPQ_REASON_MAX || error_code >= (1ull << 62)) {
+    if (reason_length > AIOPQ_REASON_MAX) {
         return AIOPQ_INVALID;
     }
     if (conn->is_close_requested || atomic_load_explicit(&conn->is_closed, memory_order_acquire)) {
         return AIOPQ_OK;
     }
     aiopq_close_request_t *request = NULL;
-    if (reason_length > 0) {
+    if (reason_length > 0 || frame_type != AIOPQ_NO_FRAME) {
         request = malloc(sizeof(*request));
         if (request == NULL) {
             return AIOPQ_NO_MEMORY;
         }
-        memcpy(request->reason, reason, reason_length);
+        if (reason_length > 0) {
+            memcpy(request->reason, reason, reason_length);
+        }
         request->length = reason_length;
+        request->frame_type = frame_type;
     }
     aiopq_command_t command = {
         .type = AIOPQ_COMMAND_CLOSE, .conn = conn, .value = error_code, .detail = request};
@@ -107,6 +110,24 @@ aiopq_status_t aiopq_conn_close(aiopq_conn_t *conn, uint64_t error_code, const c
     }
     conn->is_close_requested = true;
     return AIOPQ_OK;
+}
+
+aiopq_status_t aiopq_conn_close(aiopq_conn_t *conn, uint64_t error_code, const char *reason,
+                                size_t reason_length)
+{
+    if (error_code >= (1ull << 62)) {
+        return AIOPQ_INVALID;
+    }
+    return post_close(conn, error_code, AIOPQ_NO_FRAME, reason, reason_length);
+}
+
+aiopq_status_t aiopq_conn_close_transport(aiopq_conn_t *conn, uint64_t error_code, uint64_t frame_type,
+                                          const char *reason, size_t reason_length)
+{
+    if (error_code == 0 || error_code > AIOPQ_TRANSPORT_ERROR_MAX || frame_type >= (1ull << 62)) {
+        return AIOPQ_INVALID;
+    }
+    return post_close(conn, error_code, frame_type, reason, reason_length);
 }
 
 aiopq_status_t aiopq_conn_request_stats(aiopq_conn_t *conn, uint64_t request)

@@ -16,6 +16,10 @@
 #define EVENT_BLOCK 256
 #define COMMAND_BLOCK 256
 
+/* Commands that are carried out before the network is looked at again, as many as the drain of the other side takes
+ * events. Each takes a microsecond or a few. */
+#define TURN_COMMANDS 256
+
 static void engine_dispose(aiopq_engine_t *engine)
 {
     if (engine->quic != NULL) {
@@ -96,7 +100,7 @@ void aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us)
 {
     engine->now_us = now_us;
     aiopq_count(&engine->turns);
-    aiopq_commands_run(engine);
+    aiopq_commands_run(engine, TURN_COMMANDS);
     if (engine->incoming != NULL) {
         aiopq_incoming_expire(engine);
     }
@@ -164,7 +168,7 @@ bool aiopq_engine_is_done(aiopq_engine_t *engine, uint64_t now_us)
 void aiopq_engine_finish(aiopq_engine_t *engine, int system_error)
 {
     engine->is_stopping = true;
-    aiopq_commands_run(engine);
+    aiopq_commands_run(engine, SIZE_MAX);
     picoquic_cnx_t *cnx;
     while ((cnx = picoquic_get_first_cnx(engine->quic)) != NULL) {
         picoquic_delete_cnx(cnx); /* calls back with close: announces and detaches */

@@ -4,7 +4,8 @@
 
 #include "net/objects.h"
 
-/* Carries out what the loop thread asked for. `now_us` is the time of the whole turn. */
+/* Carries out what the loop thread asked for, up to a bound: aiopq_engine_may_sleep() answers false while there is
+ * more. `now_us` is the time of the whole turn. */
 void aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us) AIOPQ_NET;
 
 /* Tells the loop thread what happened in this turn. */

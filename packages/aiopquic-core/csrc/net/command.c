@@ -8,6 +8,7 @@
 #include "net/flow_control.h"
 #include "net/incoming.h"
 #include "net/objects.h"
+#include "net/picoquic_private.h"
 #include "net/watch.h"
 
 /* What a stopping engine waits at most for its CONNECTION_CLOSE frames to be sent: they go out in the next
@@ -113,12 +114,20 @@ static void do_close(aiopq_conn_t *conn, uint64_t error_code, const aiopq_close_
     }
     aiopq_close_info_t info = {
         .kind = AIOPQ_CLOSE_APPLICATION, .error_code = error_code, .frame_type = AIOPQ_NO_FRAME};
-    if (request != NULL) {
+    bool is_transport = request != NULL && request->frame_type != AIOPQ_NO_FRAME;
+    if (request != NULL && request->length > 0) {
         conn->close_reason = strndup(request->reason, request->length);
         memcpy(info.reason, request->reason, request->length);
         info.reason_length = (uint16_t)request->length;
     }
-    (void)picoquic_close_ex(conn->cnx, error_code, conn->close_reason);
+    if (is_transport) {
+        info.kind = AIOPQ_CLOSE_TRANSPORT;
+        info.frame_type = request->frame_type;
+        aiopq_close_transport(conn->cnx, error_code, request->frame_type, conn->close_reason);
+        aiopq_wake_connection(conn->cnx, conn->engine->now_us);
+    } else {
+        (void)picoquic_close_ex(conn->cnx, error_code, conn->close_reason);
+    }
     aiopq_announce_closed(conn, &info);
 }
 
@@ -282,10 +291,10 @@ static void run(aiopq_engine_t *engine, aiopq_command_t *command)
     }
 }
 
-void aiopq_commands_run(aiopq_engine_t *engine)
+void aiopq_commands_run(aiopq_engine_t *engine, size_t limit)
 {
     aiopq_command_t command;
-    while (aiopq_spsc_pop(&engine->commands, &command)) {
+    for (size_t count = 0; count < limit && aiopq_spsc_pop(&engine->commands, &command); count++) {
         run(engine, &command);
         aiopq_command_release(&command);
     }

@@ -6,7 +6,7 @@
 
 typedef enum aiopq_command_type {
     AIOPQ_COMMAND_CONNECT = 0,     /* start the handshake of `conn` */
-    AIOPQ_COMMAND_CLOSE,           /* value = application code; detail = aiopq_close_request_t */
+    AIOPQ_COMMAND_CLOSE,           /* value = code; detail = aiopq_close_request_t, NULL for no reason */
     AIOPQ_COMMAND_CONN_CREDIT,     /* the application consumed enough, over all streams, to tell the peer */
     AIOPQ_COMMAND_STATS,           /* value = the number to answer with */
     AIOPQ_COMMAND_WATCH_STREAMS,   /* detail = aiopq_streams_wish_t */
@@ -25,6 +25,7 @@ typedef enum aiopq_command_type {
 } aiopq_command_type_t;
 
 typedef struct aiopq_close_request {
+    uint64_t frame_type; /* of a transport close; AIOPQ_NO_FRAME: an application close */
     size_t length;
     char reason[AIOPQ_REASON_MAX];
 } aiopq_close_request_t;
@@ -59,8 +60,8 @@ aiopq_status_t aiopq_command_post(aiopq_engine_t *engine, const aiopq_command_t 
 /* Gives back what the command holds. */
 void aiopq_command_release(aiopq_command_t *command);
 
-/* Carries out every command that waits. */
-void aiopq_commands_run(aiopq_engine_t *engine) AIOPQ_NET;
+/* Carries out commands that wait, `limit` at most. */
+void aiopq_commands_run(aiopq_engine_t *engine, size_t limit) AIOPQ_NET;
 
 /* True when a command waits. */
 bool aiopq_commands_waiting(const aiopq_engine_t *engine) AIOPQ_NET;

@@ -52,6 +52,11 @@ bool aiopq_early_data_was_accepted(picoquic_cnx_t *cnx)
     return cnx->nb_zero_rtt_received > 0;
 }
 
+void aiopq_close_transport(picoquic_cnx_t *cnx, uint64_t error_code, uint64_t frame_type, const char *reason)
+{
+    (void)picoquic_connection_error_ex(cnx, error_code, frame_type, reason);
+}
+
 bool aiopq_close_is_unsent(picoquic_cnx_t *cnx)
 {
     return cnx->cnx_state == picoquic_state_disconnecting ||

@@ -29,6 +29,10 @@ const picoquic_connection_id_t *aiopq_next_local_id(picoquic_cnx_t *cnx, uint64_
 /* True when 0-RTT packets went out and the server took them, or came in and we did. */
 bool aiopq_early_data_was_accepted(picoquic_cnx_t *cnx) AIOPQ_NET;
 
+/* Ends a connection with a transport error; picoquic borrows `reason`, which may be NULL. */
+void aiopq_close_transport(picoquic_cnx_t *cnx, uint64_t error_code, uint64_t frame_type,
+                           const char *reason) AIOPQ_NET;
+
 /* True while a CONNECTION_CLOSE of ours has not been put into a packet yet. */
 bool aiopq_close_is_unsent(picoquic_cnx_t *cnx) AIOPQ_NET;
 

@@ -157,6 +157,33 @@ static void close_reaches_the_peer_with_code_and_reason(void)
     }
 }
 
+static void transport_close_names_the_frame(void)
+{
+    peer_t *client = pair_begin(&pair);
+    peer_t *server = pair.server.peers;
+    aiopq_conn_t *conn = client->conn;
+    CHECK_EQUAL(aiopq_conn_close_transport(conn, 0, 0, NULL, 0), AIOPQ_INVALID);
+    CHECK_EQUAL(aiopq_conn_close_transport(conn, AIOPQ_TRANSPORT_ERROR_MAX + 1, 0, NULL, 0), AIOPQ_INVALID);
+    CHECK_EQUAL(aiopq_conn_close_transport(conn, 1, 1ull << 62, NULL, 0), AIOPQ_INVALID);
+    CHECK_EQUAL(aiopq_conn_close_transport(conn, 0xa, 0x1e, "too early", 9), AIOPQ_OK);
+    WAIT(&pair, client->is_closed && server->is_closed);
+    CHECK_EQUAL(client->close.kind, AIOPQ_CLOSE_TRANSPORT);
+    CHECK_EQUAL(client->close.frame_type, 0x1e);
+    CHECK(!client->close.is_remote);
+    CHECK_EQUAL(server->close.kind, AIOPQ_CLOSE_TRANSPORT);
+    CHECK_EQUAL(server->close.error_code, 0xa);
+    CHECK(server->close.is_remote);
+    CHECK_EQUAL(server->close.reason_length, 9);
+    CHECK(memcmp(server->close.reason, "too early", 9) == 0);
+    CHECK_EQUAL(aiopq_conn_close_transport(conn, 1, 0, NULL, 0), AIOPQ_OK); /* ignored: closed */
+    /* Without a reason, and before the handshake is over. */
+    peer_t *early = pair_open(&pair, "localhost", ALPN);
+    CHECK_EQUAL(aiopq_conn_close_transport(early->conn, 0xc, 0, NULL, 0), AIOPQ_OK);
+    WAIT(&pair, early->is_closed);
+    CHECK_EQUAL(early->close.kind, AIOPQ_CLOSE_TRANSPORT);
+    pair_dispose(&pair);
+}
+
 static void both_sides_close_at_once(void)
 {
     peer_t *client = pair_begin(&pair);
@@ -370,6 +397,7 @@ static const test_case_t cases[] = {
     TEST(stop_wakes_a_waiting_sender),
     TEST(writes_that_cross_a_stop_are_not_counted_for_ever),
     TEST(close_reaches_the_peer_with_code_and_reason),
+    TEST(transport_close_names_the_frame),
     TEST(both_sides_close_at_once),
     TEST(close_arguments_are_checked),
     TEST(close_before_the_handshake_is_over),

@@ -109,7 +109,11 @@ static void act(endpoint_t *endpoint)
     flow_t *flow = pick_flow(endpoint);
     uint64_t choice = pick(100);
     if (choice < 2 && peer != NULL) {
-        (void)aiopq_conn_close(peer->conn, pick(1000), "enough", pick(7));
+        if (pick(2) == 0) {
+            (void)aiopq_conn_close(peer->conn, pick(1000), "enough", pick(7));
+        } else {
+            (void)aiopq_conn_close_transport(peer->conn, 1 + pick(1000), pick(64), "enough", pick(7));
+        }
     } else if (choice < 5 && peer != NULL) {
         (void)aiopq_conn_request_stats(peer->conn, choice);
     } else if (choice < 7 && peer != NULL) {

@@ -271,6 +271,9 @@ cdef extern from "aiopquic/engine.h" nogil:
     uint64_t aiopq_conn_handle(const aiopq_conn_t *conn)
     bint aiopq_conn_is_client(const aiopq_conn_t *conn)
     aiopq_status_t aiopq_conn_close(aiopq_conn_t *conn, uint64_t error_code, const char *reason, size_t reason_length)
+    int AIOPQ_TRANSPORT_ERROR_MAX
+    aiopq_status_t aiopq_conn_close_transport(aiopq_conn_t *conn, uint64_t error_code, uint64_t frame_type,
+                                              const char *reason, size_t reason_length)
     aiopq_status_t aiopq_conn_request_stats(aiopq_conn_t *conn, uint64_t request)
     aiopq_status_t aiopq_conn_want_streams(aiopq_conn_t *conn, uint64_t known_bidi, uint64_t known_uni)
     int AIOPQ_PINGS_MAX

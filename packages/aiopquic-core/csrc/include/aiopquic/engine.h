@@ -105,6 +105,14 @@ AIOPQ_API bool aiopq_conn_is_client(const aiopq_conn_t *conn);
 AIOPQ_API aiopq_status_t aiopq_conn_close(aiopq_conn_t *conn, uint64_t error_code, const char *reason,
                                           size_t reason_length) AIOPQ_LOOP;
 
+/* The same with a transport error (0x1c): a code from 1 to AIOPQ_TRANSPORT_ERROR_MAX, which takes in RFC 9000 section
+ * 20.1 and the TLS alerts, and the type of the frame that it is about, 0 when it is about none. picoquic keeps larger
+ * codes for itself, and sends NO_ERROR as an application close only. */
+#define AIOPQ_TRANSPORT_ERROR_MAX 0x3ff
+AIOPQ_API aiopq_status_t aiopq_conn_close_transport(aiopq_conn_t *conn, uint64_t error_code,
+                                                    uint64_t frame_type, const char *reason,
+                                                    size_t reason_length) AIOPQ_LOOP;
+
 /* Asks for a CONN_STATS event that carries `request`. */
 AIOPQ_API aiopq_status_t aiopq_conn_request_stats(aiopq_conn_t *conn, uint64_t request) AIOPQ_LOOP;
 

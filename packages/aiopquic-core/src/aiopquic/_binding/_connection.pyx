@@ -9,8 +9,10 @@ from aiopquic.capi cimport (
     AIOPQ_OK,
     AIOPQ_PINGS_MAX,
     AIOPQ_REASON_MAX,
+    AIOPQ_TRANSPORT_ERROR_MAX,
     AIOPQ_WOULD_BLOCK,
     aiopq_conn_close,
+    aiopq_conn_close_transport,
     aiopq_conn_handle,
     aiopq_conn_is_client,
     aiopq_conn_ping,
@@ -65,13 +67,26 @@ cdef class Connection:
             fail(status, stream_id)
         return wrap_stream(self, ptr)
 
-    def close(self, uint64_t error_code, bytes reason):
-        """Send CONNECTION_CLOSE with an application code and up to 1024 bytes of reason."""
+    def close(self, uint64_t error_code, bytes reason, frame_type=None):
+        """Send CONNECTION_CLOSE with an application code and up to 1024 bytes of reason.
+
+        With a ``frame_type`` it is a transport error about such a frame (type 0x1c, RFC 9000 section 19.19; 0: about
+        none); its code is 1 to 0x3ff.
+        """
         if len(reason) > AIOPQ_REASON_MAX:
             raise ValueError(f"a close reason has at most {AIOPQ_REASON_MAX} bytes, not {len(reason)}")
         if error_code >= 1 << 62:
             raise ValueError(f"an error code is less than 2**62, not {error_code}")
-        status = aiopq_conn_close(self._ptr, error_code, reason, <size_t>len(reason))
+        if frame_type is None:
+            status = aiopq_conn_close(self._ptr, error_code, reason, <size_t>len(reason))
+        else:
+            if not 0 < error_code <= AIOPQ_TRANSPORT_ERROR_MAX:
+                raise ValueError(f"a transport error code is 1 to {AIOPQ_TRANSPORT_ERROR_MAX:#x}, not {error_code:#x}: "
+                                 "leave out the frame type to close with an application code")
+            if not 0 <= frame_type < 1 << 62:
+                raise ValueError(f"a frame type is 0 to 2**62 - 1, not {frame_type}")
+            status = aiopq_conn_close_transport(
+                self._ptr, error_code, <uint64_t>frame_type, reason, <size_t>len(reason))
         if status != AIOPQ_OK:
             fail(status, None)
 

@@ -251,14 +251,21 @@ class QuicConnection(ConnectionFacts):
     def close(
         self, error_code: int = QuicErrorCode.NO_ERROR, frame_type: int | None = None, reason_phrase: str = ""
     ) -> None:
-        """Close with an application code and a reason of up to 1024 bytes of UTF-8. Harmless when closed.
+        """Close with a code and a reason of up to 1024 bytes of UTF-8. Harmless when closed.
 
-        ``frame_type`` belongs to transport errors, which only the stack sends; it is accepted and not used.
+        The code is the application's. With a ``frame_type`` it is a transport error about a frame of that type, 0 for
+        about none (CONNECTION_CLOSE of type 0x1c, RFC 9000 section 19.19); NO_ERROR is the application's in any case.
+
+        Raises:
+            ValueError: a code of 2**62 or more, a transport error code above 0x3ff, a longer reason.
         """
         _check_code(error_code)
         if self._connection is not None and self._close_reason is None and self._own_close is None:
-            self._connection.close(error_code, reason_phrase.encode())
-            self._own_close = CloseReason(CloseKind.APPLICATION, error_code=error_code, reason=reason_phrase)
+            if error_code == QuicErrorCode.NO_ERROR:
+                frame_type = None
+            self._connection.close(error_code, reason_phrase.encode(), frame_type)
+            kind = CloseKind.APPLICATION if frame_type is None else CloseKind.TRANSPORT
+            self._own_close = CloseReason(kind, error_code=error_code, frame_type=frame_type, reason=reason_phrase)
 
     def stop(self) -> None:
         """End the engine of a client that was started with :meth:`connect`; a server's is left alone."""
