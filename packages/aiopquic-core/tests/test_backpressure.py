@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from aiopquic._binding._engine import live_counts
+from aiopquic._binding._stream import SEND_FLOOR
 from aiopquic.quic.connection import QuicConnection
 from aiopquic.quic.events import HandshakeCompleted, QuicEvent, StreamDataReceived, StreamReset
 
@@ -74,6 +75,34 @@ async def test_paused_stream_holds_up_no_other(endpoints: Endpoints):
         assert stream_id not in pair.peer.data
         pair.peer.quic.resume_reading(stream_id)
         assert await pair.peer.wait_bytes(stream_id, taken) == payload[:taken]
+
+
+@pytest.mark.parametrize("stalled", [4, 6])
+async def test_stalled_streams_leave_the_others_a_floor(endpoints: Endpoints, stalled: int):
+    """robustness.md: a peer that does not read some streams; these hold the whole send budget, and another moves on."""
+    payload = os.urandom(8 * MIB)
+    async with endpoints.pair(server_settings={"initial_stream_window": WINDOW}) as pair:
+        client, peer = pair.client.quic, pair.peer.quic
+        budget, most = client.configuration.stream_ring_cap, client.configuration.tx_max_queued_bytes
+        assert most == 4 * budget
+        ids = [client.get_next_available_stream_id() for _ in range(stalled)]
+        writers = []
+        for stream_id in ids:
+            peer.pause_reading(stream_id)
+            data = bytes(budget + WINDOW)
+            writers.append(asyncio.create_task(client.send_stream_data_drained(stream_id, data, end_stream=True)))
+        await until(lambda: client._connection.send_queued >= most - MIB)  # type: ignore[union-attr]
+        reading = client.get_next_available_stream_id()
+        async with asyncio.timeout(20):
+            await client.send_stream_data_drained(reading, payload, end_stream=True)
+            assert await pair.peer.wait_end(reading) == payload
+        assert client._connection is not None
+        assert client._connection.send_queued <= most + stalled * SEND_FLOOR
+        for stream_id in ids:
+            peer.resume_reading(stream_id)
+        await asyncio.gather(*writers)
+        for stream_id in ids:
+            assert len(await pair.peer.wait_end(stream_id)) == budget + WINDOW
 
 
 async def test_window_of_the_connection(endpoints: Endpoints):

@@ -157,10 +157,6 @@ async def test_byte_conservation(
 ):
     """robustness.md, "Loss, duplication, reordering of bytes": over sizes, writes, pauses, resets, cancellations."""
 
-    # A stream that waits for the peer's stream limit keeps what it has of the connection's budget, and could
-    # keep from the others what they need to end.
-    connection_budget = connection_budget if max_streams >= len(plan) else None
-
     def moody(*arguments: Any, **keywords: Any) -> Moody:
         return Moody(*arguments, **keywords, seed=seed, mood=mood)
 

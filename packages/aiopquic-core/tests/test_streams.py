@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from aiopquic._binding._stream import SEND_FLOOR
 from aiopquic.exceptions import (
     StreamClosedError,
     StreamStoppedError,
@@ -293,9 +294,11 @@ async def test_end_of_a_stream_whose_writer_waits_for_the_connection(endpoints: 
         pair.peer.quic.pause_reading(0)
         pair.client.quic.send_stream_data(4, b"x")
         await pair.peer.wait_bytes(4, 1)
+        pair.peer.quic.pause_reading(4)
         pair.client.quic.send_stream_data(0, bytes(100_000))
-        writer = asyncio.create_task(pair.client.quic.send_stream_data_drained(4, bytes(50_000)))
-        await until(lambda: pair.client.quic._sender._by_connection, "a writer that waits for the connection")
+        writer = asyncio.create_task(pair.client.quic.send_stream_data_drained(4, bytes(100_000)))
+        await until(lambda: pair.client.quic._sender._by_stream, "a writer that waits for the connection")
+        assert pair.client.quic.tx_data_ring_used(4) <= SEND_FLOOR
         if who == "peer stops":
             pair.peer.quic.stop_stream(4, 1)
         else:
@@ -505,7 +508,7 @@ async def test_larger_than_the_ring(endpoints: Endpoints):
 
 
 async def test_connection_budget(endpoints: Endpoints):
-    """``tx_max_queued_bytes`` bounds all streams of a connection together."""
+    """``tx_max_queued_bytes`` bounds all streams of a connection together, but for what each may hold anyway."""
     async with endpoints.pair(
         client_settings={"tx_max_queued_bytes": 100_000}, server_settings={"initial_stream_window": 1000}
     ) as pair:
@@ -514,7 +517,10 @@ async def test_connection_budget(endpoints: Endpoints):
         pair.client.quic.send_stream_data(0, bytes(60_000))
         pair.client.quic.send_stream_data(4, bytes(40_000))
         with pytest.raises(BufferError):
-            pair.client.quic.send_stream_data(8, bytes(2001))
+            pair.client.quic.send_stream_data(8, bytes(SEND_FLOOR + 1))
+        pair.client.quic.send_stream_data(8, bytes(SEND_FLOOR))
+        with pytest.raises(BufferError):
+            pair.client.quic.send_stream_data(8, bytes(2000))
         with pytest.raises(ValueError, match="larger than the whole send budget"):
             pair.client.quic.send_stream_data(8, bytes(100_001))
         for stream_id in (0, 4, 8):
@@ -522,7 +528,7 @@ async def test_connection_budget(endpoints: Endpoints):
         assert len(await pair.peer.wait_bytes(0, 60_000)) == 60_000
         assert len(await pair.peer.wait_bytes(4, 40_000)) == 40_000
         await write_when_possible(pair.client, 8, bytes(100_000), end_stream=True)
-        assert len(await pair.peer.wait_end(8)) == 100_000
+        assert len(await pair.peer.wait_end(8)) == 100_000 + SEND_FLOOR
 
 
 @pytest.mark.parametrize("budget", ["stream", "connection"])
@@ -558,7 +564,6 @@ async def test_cancelled_drained_write(endpoints: Endpoints, budget: str):
         with pytest.raises(asyncio.CancelledError):
             await writer
         assert pair.client.quic._sender._by_stream == {}
-        assert pair.client.quic._sender._by_connection == []
         pair.peer.quic.resume_reading(0)
         await pair.client.quic.send_stream_data_drained(0, b"the end", end_stream=True)
         received = await pair.peer.wait_end(0)

@@ -40,6 +40,12 @@ def binding(pair: Pair) -> Connection:
     return connection
 
 
+def logged(folder: Path, word: str) -> int:
+    """How often the one qlog in the folder names it."""
+    (log,) = folder.iterdir()
+    return log.read_text().count(word)
+
+
 async def test_stream_credit_is_told_when_it_comes(endpoints: Endpoints):
     """robustness.md: flow control; a peer's limit of streams is waited for, not run into."""
     async with endpoints.pair(server_settings={"max_streams_bidi": 2, "max_streams_uni": 1}) as pair:
@@ -77,8 +83,7 @@ async def test_the_peer_is_told_that_streams_are_wanted(endpoints: Endpoints, tm
             binding(pair).want_streams(3, NOBODY)
         binding(pair).ping(1)
         await acked.wait(1)
-    (log,) = tmp_path.iterdir()
-    assert log.read_text().count("streams_blocked") == 1
+    assert logged(tmp_path, "streams_blocked") == 1
 
 
 async def test_ping_is_acknowledged_on_an_idle_connection(endpoints: Endpoints):

@@ -183,7 +183,7 @@ aiopq_status_t aiopq_conn_ping(aiopq_conn_t *conn, uint64_t uid)
 
 bool aiopq_conn_want_writable(aiopq_conn_t *conn)
 {
-    /* Sequentially consistent, as in account_sent(): either the network thread sees the wish, or we see the
+    /* Sequentially consistent, as in aiopq_account_sent(): either the network thread sees the wish, or we see the
      * room it made. */
     atomic_store(&conn->wants_writable, true);
     if (atomic_load(&conn->send_queued) <= conn->engine->config.send_budget_conn / 2) {

@@ -1,5 +1,5 @@
 /* Streams as the loop thread uses them. */
-#include "net/objects.h"
+#include "net/send_budget.h"
 
 static aiopq_status_t post(aiopq_stream_t *stream, aiopq_command_type_t type, uint64_t value)
 {
@@ -41,6 +41,9 @@ uint64_t aiopq_stream_room(const aiopq_stream_t *stream)
     uint64_t stream_room =
         in_stream < config->send_budget_stream ? config->send_budget_stream - in_stream : 0;
     uint64_t conn_room = in_conn < config->send_budget_conn ? config->send_budget_conn - in_conn : 0;
+    uint64_t floor = aiopq_send_floor(config);
+    uint64_t own_room = in_stream < floor ? floor - in_stream : 0;
+    conn_room = conn_room < own_room ? own_room : conn_room;
     return stream_room < conn_room ? stream_room : conn_room;
 }
 
@@ -89,9 +92,12 @@ aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, s
 
 bool aiopq_stream_want_writable(aiopq_stream_t *stream)
 {
-    /* Sequentially consistent, as in account_sent(). */
+    aiopq_conn_t *conn = stream->conn;
+    /* Sequentially consistent, as in aiopq_account_sent(). */
     atomic_store(&stream->wants_writable, true);
-    if (aiopq_stream_send_queued(stream) <= stream->conn->engine->config.send_budget_stream / 2) {
+    atomic_store(&conn->streams_want_writable, true);
+    if (aiopq_stream_has_room_again(&conn->engine->config, aiopq_stream_send_queued(stream),
+                                    atomic_load(&conn->send_queued))) {
         return !atomic_exchange(&stream->wants_writable, false);
     }
     return true;

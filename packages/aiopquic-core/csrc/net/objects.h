@@ -86,10 +86,11 @@ struct aiopq_conn {
     uint64_t credit_asked;  /* consumed bytes told to the network thread */
 
     /* shared: the send budget */
-    _Atomic uint64_t send_queued; /* both threads, by addition */
-    _Atomic bool wants_writable;  /* loop thread sets, network thread clears and sends one event */
-    _Atomic uint64_t consumed;    /* loop thread; bytes the application is done with, over all streams */
-    _Atomic bool is_closed;       /* network thread sets with the CLOSED event; the loop thread reads */
+    _Atomic uint64_t send_queued;       /* both threads, by addition */
+    _Atomic bool wants_writable;        /* loop thread sets, network thread clears and sends one event */
+    _Atomic bool streams_want_writable; /* the same of its streams: false when none of them waits */
+    _Atomic uint64_t consumed; /* loop thread; bytes the application is done with, over all streams */
+    _Atomic bool is_closed;    /* network thread sets with the CLOSED event; the loop thread reads */
 
     /* network thread */
     picoquic_cnx_t *cnx;     /* NULL before CONNECT was taken and after picoquic is done with it */

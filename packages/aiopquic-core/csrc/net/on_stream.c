@@ -3,6 +3,7 @@
 #include "net/events_out.h"
 #include "net/flow_control.h"
 #include "net/picoquic_private.h"
+#include "net/send_budget.h"
 #include "net/stream_credit.h"
 #include "net/watch.h"
 
@@ -19,6 +20,7 @@ void aiopq_stream_attach(aiopq_stream_t *stream)
     stream->is_known = true;
     (void)picoquic_set_app_stream_ctx(conn->cnx, stream->id, stream);
     aiopq_flow_open(stream);
+    aiopq_tell_writable(stream);
 }
 
 void aiopq_stream_detach(aiopq_stream_t *stream)
@@ -37,38 +39,6 @@ void aiopq_stream_detach(aiopq_stream_t *stream)
     aiopq_stream_unref(stream);
 }
 
-/* Half a budget: late enough that one wake-up is worth many packets, early enough that the sender
- * does not run dry while the loop thread fills up again. */
-static bool has_room_again(uint64_t queued, uint64_t budget)
-{
-    /* Below zero for a moment when bytes leave before their writer has counted them. */
-    return (int64_t)queued <= (int64_t)(budget / 2);
-}
-
-/* Accounts for bytes that left the send queue and wakes whoever waits for the room. */
-static void account_sent(aiopq_stream_t *stream, uint64_t length)
-{
-    aiopq_conn_t *conn = stream->conn;
-    aiopq_engine_t *engine = conn->engine;
-    uint64_t sent = atomic_load_explicit(&stream->sent, memory_order_relaxed) + length;
-    /* Sequentially consistent, as in aiopq_stream_want_writable(): either we see its wish here, or it sees
-     * the room there. */
-    atomic_store(&stream->sent, sent);
-    uint64_t conn_queued = atomic_fetch_sub(&conn->send_queued, length) - length;
-    uint64_t queued = atomic_load_explicit(&stream->written, memory_order_acquire) - sent;
-    /* STREAM_RELEASED is the last event of a stream: whoever waits is woken by it. */
-    bool is_released = stream->is_known && stream->previous == NULL;
-    if (!is_released && atomic_load(&stream->wants_writable) &&
-        has_room_again(queued, engine->config.send_budget_stream) &&
-        atomic_exchange(&stream->wants_writable, false)) {
-        aiopq_emit(engine, AIOPQ_EVENT_STREAM_WRITABLE, conn, stream, 0, NULL);
-    }
-    if (atomic_load(&conn->wants_writable) && has_room_again(conn_queued, engine->config.send_budget_conn) &&
-        atomic_exchange(&conn->wants_writable, false)) {
-        aiopq_emit(engine, AIOPQ_EVENT_CONN_WRITABLE, conn, NULL, 0, NULL);
-    }
-}
-
 void aiopq_stream_end_sending(aiopq_stream_t *stream)
 {
     stream->is_send_over = true;
@@ -79,7 +49,7 @@ void aiopq_stream_end_sending(aiopq_stream_t *stream)
     atomic_store(&stream->is_active, false);
     uint64_t left = atomic_load(&stream->written) - atomic_load_explicit(&stream->sent, memory_order_relaxed);
     aiopq_byte_queue_discard(&stream->send);
-    account_sent(stream, left);
+    aiopq_account_sent(stream, left);
 }
 
 int aiopq_on_stream_data(aiopq_conn_t *conn, aiopq_stream_t *stream, const uint8_t *bytes, size_t length,
@@ -161,7 +131,7 @@ int aiopq_on_prepare_to_send(aiopq_conn_t *conn, aiopq_stream_t *stream, void *c
     if (is_fin) {
         stream->is_send_over = true;
     }
-    account_sent(stream, length);
+    aiopq_account_sent(stream, length);
     (void)conn;
     return 0;
 }

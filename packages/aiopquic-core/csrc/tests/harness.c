@@ -59,7 +59,7 @@ static void feed(flow_t *flow)
         test_fill(bytes, length, seed, flow->written);
         aiopq_status_t status = aiopq_stream_write(flow->stream, bytes, length, fin);
         if (status == AIOPQ_WOULD_BLOCK) {
-            if (aiopq_stream_want_writable(flow->stream) || aiopq_conn_want_writable(flow->peer->conn)) {
+            if (aiopq_stream_want_writable(flow->stream)) {
                 return;
             }
             continue;

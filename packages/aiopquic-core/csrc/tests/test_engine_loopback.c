@@ -120,17 +120,88 @@ static void connection_budget_is_shared_by_its_streams(void)
     const uint64_t size = 512u * 1024;
     pair_prepare(&pair);
     pair.client.config.send_budget_conn = HARNESS_BUDGET + 1000;
+    uint64_t most = HARNESS_BUDGET + 1000;
     pair_start(&pair);
     peer_t *client = pair_connect(&pair);
     for (uint64_t i = 0; i < STREAMS; i++) {
         flow_send(flow_open(client, CLIENT_UNI(i)), size, true);
-        CHECK(aiopq_conn_send_queued(client->conn) <= HARNESS_BUDGET + 1000);
+        most += AIOPQ_SEND_FLOOR; /* each has so much to itself */
+        CHECK(aiopq_conn_send_queued(client->conn) <= most);
     }
     for (uint64_t i = 0; i < STREAMS; i++) {
         WAIT(&pair, has_all(at_server(CLIENT_UNI(i)), size));
     }
-    CHECK(client->writable_count > 0);
     CHECK_EQUAL(aiopq_conn_send_queued(client->conn), 0);
+    pair_dispose(&pair);
+}
+
+static void streams_that_are_not_read_leave_the_others_their_floor(void)
+{
+    enum {
+        STALLED = 2
+    };
+    const uint64_t size = 8u * 1024 * 1024;
+    pair_prepare(&pair);
+    pair.client.config.send_budget_conn = STALLED * HARNESS_BUDGET; /* used up by those that nobody reads */
+    pair_start(&pair);
+    peer_t *client = pair_connect(&pair);
+    for (uint64_t i = 0; i < STALLED; i++) {
+        flow_t *flow = flow_open(client, CLIENT_UNI(i));
+        flow_send(flow, 1, false);
+        WAIT(&pair, at_server(CLIENT_UNI(i)) != NULL);
+        at_server(CLIENT_UNI(i))->holds = true;
+        flow_send(flow, HARNESS_WINDOW, false);
+        WAIT(&pair, at_server(CLIENT_UNI(i))->received >= HARNESS_WINDOW);
+        flow_send(flow, size - HARNESS_WINDOW, true);
+    }
+    CHECK(aiopq_conn_want_writable(client->conn));
+    flow_t *flow = flow_open(client, CLIENT_UNI(STALLED));
+    CHECK_EQUAL(aiopq_stream_room(flow->stream), AIOPQ_SEND_FLOOR);
+    CHECK(!aiopq_stream_want_writable(flow->stream));
+    flow_send(flow, size, true);
+    CHECK(flow->written <= AIOPQ_SEND_FLOOR);
+    WAIT(&pair, has_all(at_server(CLIENT_UNI(STALLED)), size));
+    CHECK_EQUAL(client->writable_count, 0);
+    /* And these, once they are read, get done too. */
+    for (uint64_t i = 0; i < STALLED; i++) {
+        at_server(CLIENT_UNI(i))->holds = false;
+        flow_consume(at_server(CLIENT_UNI(i)));
+    }
+    for (uint64_t i = 0; i < STALLED; i++) {
+        WAIT(&pair, has_all(at_server(CLIENT_UNI(i)), size + 1));
+    }
+    CHECK_EQUAL(client->writable_count, 1);
+    pair_dispose(&pair);
+}
+
+static void room_of_the_connection_wakes_its_streams(void)
+{
+    pair_prepare(&pair);
+    pair.client.config.send_budget_conn = 2 * HARNESS_BUDGET;
+    pair_start(&pair);
+    peer_t *client = pair_connect(&pair);
+    flow_t *flows[4];
+    for (uint64_t i = 0; i < 4; i++) {
+        flows[i] = flow_open(client, CLIENT_UNI(i));
+        flow_send(flows[i], 1, false);
+        WAIT(&pair, at_server(CLIENT_UNI(i)) != NULL);
+        at_server(CLIENT_UNI(i))->holds = true;
+    }
+    /* The last one holds more than half of its floor and less than half of its budget, and is never read. */
+    flow_send(flows[3], HARNESS_WINDOW + 3 * HARNESS_BUDGET / 8, false);
+    WAIT(&pair, at_server(CLIENT_UNI(3))->received >= HARNESS_WINDOW);
+    for (uint64_t i = 0; i < 3; i++) {
+        flow_send(flows[i], HARNESS_WINDOW + HARNESS_BUDGET, false);
+        WAIT(&pair, at_server(CLIENT_UNI(i))->received >= HARNESS_WINDOW);
+    }
+    CHECK(aiopq_stream_want_writable(flows[3]->stream));
+    uint64_t before = flows[3]->writable_count;
+    for (uint64_t i = 0; i < 3; i++) {
+        at_server(CLIENT_UNI(i))->holds = false;
+        flow_consume(at_server(CLIENT_UNI(i)));
+    }
+    WAIT(&pair, flows[3]->writable_count == before + 1);
+    CHECK(aiopq_stream_send_queued(flows[3]->stream) > AIOPQ_SEND_FLOOR / 2); /* not its own doing */
     pair_dispose(&pair);
 }
 
@@ -262,6 +333,8 @@ static const test_case_t cases[] = {
     TEST(empty_stream_with_fin_only),
     TEST(large_transfer_with_back_pressure),
     TEST(connection_budget_is_shared_by_its_streams),
+    TEST(streams_that_are_not_read_leave_the_others_their_floor),
+    TEST(room_of_the_connection_wakes_its_streams),
     TEST(write_is_all_or_nothing),
     TEST(receiver_that_does_not_consume_stops_the_sender),
     TEST(windows_of_many_streams_stay_in_the_budget),

@@ -287,6 +287,7 @@ cdef extern from "aiopquic/engine.h" nogil:
 
 
 cdef extern from "aiopquic/stream.h" nogil:
+    int AIOPQ_SEND_FLOOR
     aiopq_status_t aiopq_stream_new(aiopq_conn_t *conn, uint64_t stream_id, aiopq_stream_t **stream)
     uint64_t aiopq_stream_id(const aiopq_stream_t *stream)
     uint64_t aiopq_stream_handle(const aiopq_stream_t *stream)

@@ -17,16 +17,21 @@ AIOPQ_API uint64_t aiopq_stream_id(const aiopq_stream_t *stream);
 AIOPQ_API uint64_t aiopq_stream_handle(const aiopq_stream_t *stream);
 AIOPQ_API aiopq_conn_t *aiopq_stream_conn(const aiopq_stream_t *stream); /* borrowed */
 
+/* Bytes that a stream may hold whatever the connection's other streams hold: a batch of datagrams, so that a stream on
+ * its floor still moves at the speed of full batches. Less when a budget is less. */
+#define AIOPQ_SEND_FLOOR (64 * 1024)
+
 /* Queues bytes and, with `fin`, the end of the stream. The bytes are copied. All or nothing: with any
  * answer but AIOPQ_OK nothing was taken and the same call may be repeated. AIOPQ_WOULD_BLOCK means that
  * the stream's or the connection's budget is used up. */
 AIOPQ_API aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, size_t length,
                                             bool fin) AIOPQ_LOOP;
 
-/* Bytes that would fit now: the smaller of the two budgets' room. */
+/* Bytes that would fit now: what the stream's budget has room for, and either the connection's or the floor. */
 AIOPQ_API uint64_t aiopq_stream_room(const aiopq_stream_t *stream) AIOPQ_LOOP;
 
-/* Asks for one STREAM_WRITABLE once at most half of the stream's budget is used. False when that is so
+/* Asks for one STREAM_WRITABLE once the stream has room again: at most half of its budget is used, and at most half of
+ * the connection's budget or of the stream's floor. A write of half the floor fits then. False when that is so
  * already: then no event comes and the caller goes on at once. */
 AIOPQ_API bool aiopq_stream_want_writable(aiopq_stream_t *stream) AIOPQ_LOOP;
 

@@ -2,6 +2,8 @@ from typing import final
 
 from aiopquic._binding._connection import Connection
 
+SEND_FLOOR: int
+
 @final
 class Stream:
     sink: object

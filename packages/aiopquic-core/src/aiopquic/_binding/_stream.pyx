@@ -8,6 +8,7 @@ from aiopquic._binding._connection cimport Connection
 from aiopquic._binding._status cimport fail
 from aiopquic.capi cimport (
     AIOPQ_OK,
+    AIOPQ_SEND_FLOOR,
     AIOPQ_WOULD_BLOCK,
     aiopq_chunk_t,
     aiopq_status_t,
@@ -32,6 +33,9 @@ from aiopquic.capi cimport (
     c_bool,
 )
 from libc.stdint cimport uint8_t, uint64_t
+
+#: Bytes that a stream may hold whatever the connection's other streams hold; less when a budget is less.
+SEND_FLOOR = AIOPQ_SEND_FLOOR
 
 
 @cython.final
@@ -126,7 +130,10 @@ cdef class Stream:
             fail(status, self.id)
 
     def want_writable(self):
-        """Ask for ``stream_writable``; False when there is room already and no event will come."""
+        """Ask for ``stream_writable``; False when there is room already and no event will come.
+
+        There is room when half of the budgets, or half of ``SEND_FLOOR``, is free: a write of half of that fits.
+        """
         return aiopq_stream_want_writable(self._ptr)
 
     def want_acked(self):

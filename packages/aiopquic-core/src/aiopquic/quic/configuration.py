@@ -89,7 +89,9 @@ class QuicConfiguration:
     max_streams_bidi: int = 512
     "Bidirectional streams of the peer that may be open at once."
     tx_max_queued_bytes: int | None = 1 << 24
-    "Bytes that may wait to be sent on one connection, over all streams; None or 0: no limit beyond each stream's."
+    """Bytes that may wait to be sent on one connection, over all streams; None or 0: no limit beyond each stream's.
+
+    Up to 64 KiB a stream may hold whatever the others hold: streams that can't be sent don't keep others from it."""
     max_connections: int = 256
     "Server: connections that may be open at once; more are refused."
     cipher_suite: int | None = None

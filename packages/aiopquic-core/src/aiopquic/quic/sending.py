@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from aiopquic._binding._stream import SEND_FLOOR
 from aiopquic.exceptions import CloseReason
 from aiopquic.quic.configuration import QuicConfiguration
 
@@ -22,14 +23,14 @@ class Sender:
     """Writes to the streams of one connection that wait for room."""
 
     def __init__(self, configuration: QuicConfiguration) -> None:
-        self._stream_budget = configuration.stream_ring_cap
-        budget = min(self._stream_budget, configuration.tx_max_queued_bytes or self._stream_budget)
+        budget = min(configuration.stream_ring_cap, configuration.tx_max_queued_bytes or configuration.stream_ring_cap)
         self.budget = budget
         "Bytes that one write may have to fit at once: the smaller of the stream's and the connection's budget."
         # Half of the smaller budget: a part fits while the other half drains.
         self._part = max(1, min(budget // 2, PART_BYTES))
+        # What fits whenever `stream_writable` was told, whatever the other streams hold.
+        self._least = max(1, min(budget, SEND_FLOOR) // 2)
         self._by_stream: dict[int, list[asyncio.Future[None]]] = {}
-        self._by_connection: list[asyncio.Future[None]] = []
         self._close_reason: CloseReason | None = None
 
     async def write(
@@ -41,27 +42,23 @@ class Sender:
             return
         position = 0
         while True:
-            piece = view[position : position + self._part]
+            piece = view[position : position + max(self._least, min(stream.room, self._part))]
             is_last = position + len(piece) == len(view)
             if stream.try_write(piece, end_stream and is_last):
                 position += len(piece)
                 if is_last:
                     return
             else:
-                await self._wait_for_room(connection, stream, len(piece))
+                await self._wait_for_room(connection, stream)
 
-    async def _wait_for_room(self, connection: Connection, stream: Stream, length: int) -> None:
-        """Return when a write of ``length`` may succeed, or is certain to fail for another reason."""
-        if self._stream_budget - stream.send_queued < length:
-            waiters = self._by_stream.setdefault(stream.id, [])
-            will_tell = stream.want_writable()
-        else:
-            waiters = self._by_connection
-            will_tell = connection.want_writable()
+    async def _wait_for_room(self, connection: Connection, stream: Stream) -> None:
+        """Return when a small write may succeed, or is certain to fail for another reason."""
+        waiters = self._by_stream.setdefault(stream.id, [])
+        will_tell = stream.want_writable()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiters.append(waiter)
         try:
-            if will_tell and self._close_reason is None:
+            if will_tell and not connection.is_closed:
                 await waiter
             else:
                 await asyncio.sleep(0)  # there is room already, or the network thread is behind with commands
@@ -75,16 +72,18 @@ class Sender:
     def stream_changed(self, stream_id: int) -> None:
         """The stream has room again, or takes no more: its writers look for themselves."""
         _wake(self._by_stream.get(stream_id, []))
-        _wake(self._by_connection)
 
     def connection_writable(self) -> None:
-        """The connection's budget has room again."""
-        _wake(self._by_connection)
+        """The connection's budget has room again: every writer looks for itself."""
+        self._wake_all()
 
     def connection_closed(self, reason: CloseReason) -> None:
         """Every writer that waits raises."""
         self._close_reason = reason
-        for waiters in [*self._by_stream.values(), self._by_connection]:
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for waiters in self._by_stream.values():
             _wake(waiters)
 
 
