@@ -23,7 +23,7 @@ from aiopquic.quic.error_codes import QuicErrorCode
 from aiopquic.quic.incoming import Decision, Incoming, IncomingDesk
 
 from .conftest import LoopErrors
-from .support import Changes, Echo, Endpoints, client_configuration, server_configuration, until
+from .support import ALPN, Changes, Echo, Endpoints, client_configuration, server_configuration, until
 
 #: Seconds in which a refusal has to be known: far from any timeout.
 AT_ONCE = 2.0
@@ -163,6 +163,20 @@ async def test_always_retry(endpoints: Endpoints, has_callback: bool):
         counters = server.server._engine.binding.counters
         assert counters["incoming_retried"] == has_callback
     assert [incoming.is_address_validated for incoming in door.seen] == [True] * has_callback
+
+
+@pytest.mark.parametrize("first", [Decision.ACCEPT, Decision.RETRY], ids=["accept", "retry"])
+async def test_client_hello_of_two_datagrams(endpoints: Endpoints, first: Decision):
+    """What a hybrid key share or long names make of a ClientHello: it is asked about once, as a whole."""
+    names = [letter * 250 for letter in "abc"] + [ALPN * 60]
+    door = Door(first, Decision.ACCEPT)
+    async with (
+        endpoints.server(Echo, incoming=door, alpn_protocols=names[3:]) as server,
+        endpoints.connect(server, server_name="localhost", alpn_protocols=names) as client,
+    ):
+        await echo(client)
+    assert {(incoming.server_name, incoming.alpn) for incoming in door.seen} == {("localhost", tuple(names))}
+    assert len(door.seen) == (2 if first is Decision.RETRY else 1)
 
 
 # ---- more than one, too late, wrong ----

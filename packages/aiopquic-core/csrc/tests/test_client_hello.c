@@ -211,6 +211,26 @@ static void bad_names(void)
     CHECK(is_empty());
 }
 
+/* Two extensions of a kind are an error (RFC 8446 section 4.2): which one would count? */
+static void names_given_twice(void)
+{
+    static const uint8_t alpn[] = {2, 'h', '3'};
+    uint8_t message[512], doubled[512];
+    for (int with_alpn = 0; with_alpn < 2; with_alpn++) {
+        size_t length = maker_hello(message, with_alpn ? NULL : "a.example", with_alpn ? alpn : NULL, 3, 0);
+        size_t bare = maker_hello(doubled, NULL, NULL, 0, 0); /* what comes before the extension */
+        size_t extension = length - bare;
+        memcpy(doubled, message, length);
+        memcpy(doubled + length, message + bare, extension);
+        doubled[3] = (uint8_t)(doubled[3] + extension);
+        doubled[bare - 5] =
+            (uint8_t)(doubled[bare - 5] + extension); /* behind it an extension without a body */
+        CHECK_EQUAL(read_message(message, length), AIOPQ_HELLO_WHOLE);
+        CHECK_EQUAL(read_message(doubled, length + extension), AIOPQ_HELLO_UNREADABLE);
+        CHECK(is_empty());
+    }
+}
+
 static void not_a_client_hello(void)
 {
     uint8_t message[512], frames[MAKER_DATAGRAM];
@@ -344,6 +364,7 @@ static const test_case_t cases[] = {
     TEST(names_may_be_missing),
     TEST(longest_names),
     TEST(bad_names),
+    TEST(names_given_twice),
     TEST(not_a_client_hello),
     TEST(message_cut_anywhere),
     TEST(datagram_cut_or_changed_anywhere),
