@@ -67,7 +67,7 @@ async def test_events_while_the_loop_computes(endpoints: Endpoints):
                 if stream_id % 8 != 0:
                     pair.client.quic.reset_stream(stream_id, stream_id)
             compute()
-            pair.client.quic.close(5, "busy")
+            pair.client.quic.close(5, reason_phrase="busy")
             compute()
         await pair.peer.wait_for(ConnectionTerminated, error_code=5)
         for stream_id in ids:
