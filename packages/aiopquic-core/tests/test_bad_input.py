@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from aiopquic import close_idle_engines
 from aiopquic.asyncio import connect, serve
 from aiopquic.exceptions import (
     AiopquicError,
@@ -434,6 +435,7 @@ async def test_qlog(endpoints: Endpoints, tmp_path: Path):
             async with endpoints.connect(server, qlog_dir=ours) as client:
                 client.quic.send_stream_data(0, b"x" * 5000, end_stream=True)
                 await client.wait_end(0)
+    await close_idle_engines()  # a file is complete when its connection has drained, or with its engine
     for folder in (ours, theirs):
         files = sorted(folder.glob("*.qlog"))
         assert len(files) == 2

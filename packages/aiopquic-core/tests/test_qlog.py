@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from aiopquic import close_idle_engines
 from aiopquic.qlog import load, load_header
 
 from .support import Echo, Endpoints
@@ -120,6 +121,7 @@ async def test_what_our_engine_writes(endpoints: Endpoints, tmp_path: Path) -> N
         writer.write(b"hello")
         writer.write_eof()
         assert await asyncio.wait_for(reader.read(), 5) == b"hello"
+    await close_idle_engines()  # a file is complete when its connection has drained, or with its engine
     for folder in folders:
         (path,) = folder.glob("*.qlog")
         events = load(path)

@@ -101,12 +101,14 @@ def _ascii(pem: str | bytes) -> str:
 
 
 def _load(data: str | bytes, what: str, path: str | None) -> list[bytes]:
+    """One certificate at a time: no other thread runs Python while ssl reads a whole trust store."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        context.load_verify_locations(cadata=data)
+        roots = _pem_to_der(data) if isinstance(data, str) else [data]
+        for root in roots:
+            context.load_verify_locations(cadata=root)
     except (ssl.SSLError, ValueError) as error:
         raise CertificateFileError(f"{what} contains no certificate that can be used: {error}", path) from error
-    roots = _pem_to_der(data) if isinstance(data, str) else [data]
     if not roots:
         raise CertificateFileError(f"{what} contains no certificate: nothing could ever be verified with it", path)
     return roots

@@ -1,4 +1,7 @@
-"""Every setting of an engine, as the bridge hands it to C. Made and checked by ``aiopquic.quic._engine_settings``."""
+"""Every setting of an engine, as the bridge hands it to C: a value, so that who has equal ones can share an engine.
+
+Made and checked by ``aiopquic.quic._engine_settings``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 __all__ = ["EngineSettings"]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, frozen=True)
 class EngineSettings:
     """One engine's settings: times in the units of their names, sizes in bytes."""
 

@@ -80,6 +80,7 @@ from aiopquic.capi cimport (
     aiopq_live_counts_t,
     aiopq_openssl_version,
     aiopq_picoquic_version,
+    aiopq_status_t,
     aiopq_stream_is_acked,
     aiopq_stream_limits_t,
     aiopq_stream_owner,
@@ -87,6 +88,9 @@ from aiopquic.capi cimport (
 )
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
+from posix.unistd cimport getpid
+
+from aiopquic._exit import close_at_exit
 
 
 @cython.final
@@ -99,13 +103,15 @@ cdef class Engine:
 
     def __cinit__(self, settings):
         self._ptr = NULL
+        self._pid = getpid()
         self._connections = {}
         self._create(settings)
 
     def __dealloc__(self):
         cdef aiopq_engine_t *ptr = self._ptr
         self._ptr = NULL
-        if ptr is not NULL:
+        # A child of fork() has a copy of the engine without its thread, which can't be joined: it stays.
+        if ptr is not NULL and self._pid == getpid():
             with nogil:
                 aiopq_engine_stop(ptr)
                 aiopq_engine_join(ptr)
@@ -114,6 +120,8 @@ cdef class Engine:
     cdef _create(self, settings):
         cdef aiopq_config_t config
         cdef aiopq_bytes_t *roots = NULL
+        cdef aiopq_engine_t *ptr = NULL
+        cdef aiopq_status_t status
         cdef list keep = []   # the bytes that `config` points into, alive until the engine has copied them
         cdef Py_ssize_t i, count
         memset(&config, 0, sizeof(config))
@@ -166,7 +174,10 @@ cdef class Engine:
                     fill_bytes(&roots[i], der, keep)
                 config.trusted_roots = roots
                 config.trusted_root_count = <size_t>count
-            status = aiopq_engine_new(&config, &self._ptr)
+            # Parsing a trust store takes tens of milliseconds: other threads may run Python meanwhile.
+            with nogil:
+                status = aiopq_engine_new(&config, &ptr)
+            self._ptr = ptr
         finally:
             PyMem_Free(roots)
         if status != AIOPQ_OK:
@@ -178,6 +189,7 @@ cdef class Engine:
         if status != AIOPQ_OK:
             fail(status, None)
         self.is_running = True
+        close_at_exit(self)
 
     def stop(self):
         """Close every connection and end the network thread; ``engine_stopped`` follows."""

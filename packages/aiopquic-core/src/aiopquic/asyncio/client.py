@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
+import contextlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import cast
 
-from aiopquic.asyncio.protocol import QuicConnectionProtocol, StreamHandler
-from aiopquic.exceptions import ConfigurationError
+from aiopquic.asyncio.protocol import CLOSE_TIMEOUT, QuicConnectionProtocol, StreamHandler
+from aiopquic.exceptions import ConfigurationError, QuicConnectionError
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.connection import QuicConnection
+from aiopquic.quic.dialing import dial
 
 __all__ = ["connect"]
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def connect(
     host: str,
     port: int,
@@ -27,8 +25,11 @@ async def connect(
     stream_handler: StreamHandler | None = None,
     wait_connected: bool = True,
     local_port: int = 0,
+    shared: bool = True,
 ) -> AsyncIterator[QuicConnectionProtocol]:
     """Connect to a QUIC server; the context manager closes the connection.
+
+    Every address of ``host`` is tried, and the first complete handshake wins (RFC 8305).
 
     The server's certificate and name are verified unless ``configuration.verify_mode`` is ``ssl.CERT_NONE``.
 
@@ -38,14 +39,16 @@ async def connect(
         configuration: needs at least ``alpn_protocols``.
         create_protocol: called with ``(quic, stream_handler=...)``; QuicConnectionProtocol when left out.
         stream_handler: called with the reader and writer of each stream that the peer opens.
-        wait_connected: False enters before the handshake is complete.
-        local_port: UDP port of this side; 0 lets the system choose.
+        wait_connected: False enters before the handshake is complete, which is tried with the first address only.
+        local_port: UDP port of this side; 0 lets the system choose, and shares it with other connections.
+        shared: False gives the connection a socket and a network thread of its own.
 
     Raises:
         ConfigurationError: a setting is wrong; nothing was sent.
         OSError: the name can't be resolved (socket.gaierror), or the local port can't be bound (BindError).
-        QuicConnectionError: the handshake failed; the subclass says why. A dead port is a HandshakeTimeoutError
-            after ``configuration.handshake_timeout`` seconds.
+        QuicConnectionError: no handshake succeeded; the subclass says why for the first address, notes say it for
+            the others. A dead port is a HandshakeTimeoutError after ``configuration.handshake_timeout`` seconds,
+            which bound the look-up of the name too.
 
     Cancellation: safe; the connection is closed.
     """
@@ -59,31 +62,27 @@ async def connect(
     quic = QuicConnection(configuration=configuration)
     factory = create_protocol if create_protocol is not None else QuicConnectionProtocol
     protocol = factory(quic, stream_handler=stream_handler)
-    loop = asyncio.get_running_loop()
-    address = await _resolve(loop, host, port, configuration.ip_family)
-    await quic._open(loop, address, host, local_port)
+    protocol._start(asyncio.get_running_loop())
     try:
-        protocol._start(loop)
-        if wait_connected:
-            await QuicConnectionProtocol.wait_connected(protocol)
+        lease = await dial(
+            host, port, configuration, bind=quic._adopt, local_port=local_port, shared=shared, race=wait_connected
+        )
+    except QuicConnectionError as error:
+        quic.connection_closed(error.close_reason)
+        raise
+    try:
         yield protocol
     finally:
-        await _shut_down(protocol)
+        try:
+            await _shut_down(protocol, quic)
+        finally:
+            await lease.release()
 
 
-async def _shut_down(protocol: QuicConnectionProtocol) -> None:
-    """Close, see the end, stop the engine: also when the task is being cancelled."""
+async def _shut_down(protocol: QuicConnectionProtocol, quic: QuicConnection) -> None:
+    """Close, and see the end: also when the task is being cancelled."""
     protocol.close()
-    await protocol._stop()
-
-
-async def _resolve(loop: asyncio.AbstractEventLoop, host: str, port: int, family: int | None) -> tuple[str, int]:
-    """An address of ``host``, an IPv4 one where it has both; never blocks the loop."""
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-        return host, port
-    except ValueError:
-        pass
-    found = await loop.getaddrinfo(host, port, family=family or socket.AF_UNSPEC, type=socket.SOCK_DGRAM)
-    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
-    return cast(str, found[0][4][0]), port
+    quic.close()  # for protocols whose close() means something else
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await QuicConnectionProtocol.wait_closed(protocol)

@@ -38,9 +38,11 @@ def engine_settings(
     configuration.validate()
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
-    password = configuration.private_key_password
+    is_client = configuration.is_client
+    keylog_file = _path(configuration.secrets_log_file) or os.environ.get("SSLKEYLOGFILE") or None
+    check_keylog(keylog_file)
     settings = EngineSettings(
-        is_client=configuration.is_client,
+        is_client=is_client,
         always_retry=always_retry,
         holds_incoming=holds_incoming,
         bind_addresses=bind_addresses,
@@ -51,7 +53,11 @@ def engine_settings(
         use_pipe_waker=os.environ.get("AIOPQUIC_WAKER") == "pipe",
         verify_peer=configuration.verify_peer,
         stateless_reset_secret=configuration.stateless_reset_secret or b"",
-        keylog_file=_path(configuration.secrets_log_file) or os.environ.get("SSLKEYLOGFILE") or None,
+        certificate_chain=b"" if is_client else read_certificate(configuration.certificate_file),
+        private_key=b"" if is_client else read_private_key(configuration.private_key_file),
+        private_key_password=None if is_client else _bytes(configuration.private_key_password),
+        trusted_roots=_trusted_roots(configuration),
+        keylog_file=keylog_file,
         qlog_dir=_path(configuration.qlog_dir),
         congestion_control=configuration.congestion_control_algorithm,
         cipher_suite=configuration.cipher_suite or 0,
@@ -71,15 +77,13 @@ def engine_settings(
         command_capacity=configuration.event_ring_capacity or 0,
     )
     _check_incoming(settings)
-    check_keylog(settings.keylog_file)
-    if configuration.is_client:
-        if configuration.verify_peer:
-            settings.trusted_roots = trusted_roots(configuration.cafile, configuration.capath, configuration.cadata)
-    else:
-        settings.certificate_chain = read_certificate(configuration.certificate_file)
-        settings.private_key = read_private_key(configuration.private_key_file)
-        settings.private_key_password = password.encode() if isinstance(password, str) else password
     return settings
+
+
+def _trusted_roots(configuration: QuicConfiguration) -> tuple[bytes, ...]:
+    if not configuration.is_client or not configuration.verify_peer:
+        return ()
+    return trusted_roots(configuration.cafile, configuration.capath, configuration.cadata)
 
 
 def _check_incoming(settings: EngineSettings) -> None:
@@ -94,3 +98,7 @@ def _check_incoming(settings: EngineSettings) -> None:
 
 def _path(value: StrPath | None) -> str | None:
     return None if value is None else os.fspath(value)
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

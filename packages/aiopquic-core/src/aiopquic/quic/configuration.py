@@ -81,7 +81,9 @@ class QuicConfiguration:
     congestion_control_algorithm: str | None = "bbr1"
     "newreno, reno, cubic, dcubic, fast, bbr, bbr1, prague or c4. None: newreno."
     handshake_timeout: float = 10.0
-    "Seconds a handshake may take."
+    "Seconds a handshake may take; for connect(), from the look-up of the name on, over all addresses."
+    connection_attempt_delay: float = 0.25
+    "Client: seconds until the next address of a host is tried while the ones before have not answered (RFC 8305)."
     stream_ring_cap: int = 1 << 22
     "Bytes that may wait to be sent on one stream."
     max_streams_uni: int = 512
@@ -170,6 +172,7 @@ class QuicConfiguration:
     def _validate_times(self) -> None:
         self._require("idle_timeout", 0, 10**6, "seconds, 0 for none", is_whole=False)
         self._require("handshake_timeout", 0.001, 10**6, "seconds", is_whole=False)
+        self._require("connection_attempt_delay", 0.01, 60, "seconds", is_whole=False)
         if self.keep_alive_interval is not None:
             self._require("keep_alive_interval", 0.001, 10**6, "seconds, or None", is_whole=False)
 

@@ -102,17 +102,10 @@ class QuicConnection(ConnectionFacts):
         self._connection = self._engine.binding.connect(addr[0], addr[1], name, alpn_of(self._configuration))
         self._connection.sink = self
 
-    async def _open(self, loop: asyncio.AbstractEventLoop, addr: tuple[str, int], host: str, local_port: int) -> None:
-        """The same on a loop: returns once the socket is bound and the handshake is under way."""
-        engine = self._make_engine(addr, local_port)
-        engine.attach(loop)
-        engine.start()
-        try:
-            await engine.wait_ready()
-            self._begin(addr, host)
-        except BaseException:
-            await engine.aclose()
-            raise
+    def _adopt(self, connection: Connection, engine: QuicEngine) -> QuicConnection:
+        """Be the sink of a client connection on an engine that is not ours."""
+        self._connection, self._engine, self._owns_engine = connection, engine, False
+        return self
 
     def _attach(self, loop: asyncio.AbstractEventLoop, handler: Callable[[QuicEvent], None]) -> None:
         """Deliver events to ``handler``, on ``loop``."""
@@ -122,7 +115,7 @@ class QuicConnection(ConnectionFacts):
         self.set_handler(handler)
 
     async def _aclose_engine(self) -> None:
-        """End the engine of a client, with CONNECTION_CLOSE on the wire."""
+        """End the engine that :meth:`connect` started, with CONNECTION_CLOSE on the wire."""
         if self._owns_engine and self._engine is not None:
             await self._engine.aclose()
 

@@ -14,6 +14,7 @@ from aiopquic._settings import EngineSettings
 from aiopquic.exceptions import BindError, CertificateFileError
 from aiopquic.quic._engine_settings import engine_settings
 from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.loop_end import close_with_loop
 
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
@@ -27,9 +28,12 @@ logger = logging.getLogger("aiopquic.engine")
 class QuicEngine:
     """Runs the network side of connections and hands their events over, on one asyncio loop.
 
-    All methods belong to the loop's thread. ``on_accept`` is called with each connection that a peer opens. With
-    ``on_incoming`` each client waits, before its handshake, for ``binding.answer_incoming``. With ``retry`` every
-    client proves its address first (RFC 9000 section 8.1.2).
+    All methods belong to the loop's thread; making one may take tens of milliseconds and may be left to another.
+    It ends with its loop at the latest (see :mod:`aiopquic.quic.loop_end`), and with the process.
+
+    ``on_accept`` is called with each connection that a peer opens. With ``on_incoming`` each client waits, before its
+    handshake, for ``binding.answer_incoming``. With ``retry`` every client proves its address first (RFC 9000
+    section 8.1.2). ``settings`` are those of the ``configuration``, where they were read before.
     """
 
     def __init__(
@@ -41,9 +45,10 @@ class QuicEngine:
         retry: bool = False,
         bind_addresses: tuple[str, ...] = (),
         port: int = 0,
+        settings: EngineSettings | None = None,
     ) -> None:
         self.configuration = configuration
-        self.settings: EngineSettings = engine_settings(
+        self.settings: EngineSettings = settings or engine_settings(
             configuration,
             bind_addresses=bind_addresses,
             port=port,
@@ -59,8 +64,10 @@ class QuicEngine:
         self._on_accept = on_accept
         self._on_incoming = on_incoming
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._forget_loop_end: Callable[[], None] | None = None
         self._port: int | None = None
         self._error = 0
+        self._is_stopping = False
         self._is_stopped = False
         self._ready_waiter: asyncio.Future[int] | None = None
         self._stopped_waiter: asyncio.Future[None] | None = None
@@ -82,6 +89,11 @@ class QuicEngine:
         return self._port
 
     @property
+    def is_stopped(self) -> bool:
+        """True when the network thread has ended, or was asked to."""
+        return self._is_stopping or self._is_stopped
+
+    @property
     def binding(self) -> Engine:
         """The bridge underneath."""
         return self._engine
@@ -90,6 +102,7 @@ class QuicEngine:
         """Drain on ``loop`` whenever events wait."""
         self._loop = loop
         loop.add_reader(self.eventfd, self.drain_and_route)
+        self._forget_loop_end = close_with_loop(self)
 
     def detach(self) -> None:
         """Drain no more on the loop."""
@@ -97,6 +110,9 @@ class QuicEngine:
             if not self._loop.is_closed():
                 self._loop.remove_reader(self.eventfd)
             self._loop = None
+        if self._forget_loop_end is not None:
+            self._forget_loop_end()
+            self._forget_loop_end = None
 
     def drain_and_route(self) -> int:
         """Hand waiting events to their connections; a bounded number at a time."""
@@ -120,6 +136,7 @@ class QuicEngine:
 
     def stop(self) -> None:
         """Close every connection, with CONNECTION_CLOSE on the wire, and end the network thread."""
+        self._is_stopping = True
         if self._engine.is_running and not self._is_stopped:
             self._engine.stop()
 

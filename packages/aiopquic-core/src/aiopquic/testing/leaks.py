@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from aiopquic._binding._engine import live_counts
+from aiopquic.quic.pool import close_idle_engines
 
 __all__ = ["LeakCheck", "assert_no_leaks", "live_counts"]
 
@@ -53,6 +54,7 @@ class LeakCheck:
     ) -> None:
         if error is not None:
             return
+        await close_idle_engines()  # they wait for another connection
         end = time.monotonic() + self._timeout
         while self._is_waiting(end):  # noqa: ASYNC110 - nobody tells of the change
             await asyncio.sleep(_POLL_INTERVAL)
