@@ -43,6 +43,7 @@ static void engine_dispose(aiopq_engine_t *engine)
         aiopq_spsc_dispose(&engine->commands);
     }
     aiopq_waker_dispose(&engine->loop_waker);
+    free(engine->ended);
     free(engine);
 }
 
@@ -110,6 +111,7 @@ void aiopq_engine_flush(aiopq_engine_t *engine)
 {
     aiopq_announce_failing(engine);
     aiopq_watch_look(engine);
+    aiopq_delete_ended(engine);
     aiopq_flush_events(engine);
 }
 
@@ -169,9 +171,11 @@ void aiopq_engine_finish(aiopq_engine_t *engine, int system_error)
 {
     engine->is_stopping = true;
     aiopq_commands_run(engine, SIZE_MAX);
+    aiopq_delete_ended(engine);
     picoquic_cnx_t *cnx;
     while ((cnx = picoquic_get_first_cnx(engine->quic)) != NULL) {
         picoquic_delete_cnx(cnx); /* calls back with close: announces and detaches */
+        engine->ended_count = 0;
     }
     aiopq_emit(engine, AIOPQ_EVENT_ENGINE_STOPPED, NULL, NULL, (uint64_t)system_error, NULL);
     aiopq_flush_events(engine);

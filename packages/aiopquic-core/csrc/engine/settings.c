@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tls_api.h>
 
 #include "net/callbacks.h"
 
@@ -59,17 +60,19 @@ void aiopq_settings_dispose(aiopq_config_t *config)
     free_string(config->congestion_control);
 }
 
-static pthread_once_t registered = PTHREAD_ONCE_INIT;
+static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 
-/* picoquic finds a controller by name only among those that were registered, once per process. */
-static void register_congestion_control(void)
+/* What picoquic keeps for the whole process, and does not guard against two threads that make engines: the
+ * tables of its cryptography, and the congestion controllers, of which it finds only registered ones. */
+static void prepare_process(void)
 {
+    picoquic_tls_api_init();
     picoquic_register_all_congestion_control_algorithms();
 }
 
 aiopq_status_t aiopq_check_congestion_control(const char *name)
 {
-    (void)pthread_once(&registered, register_congestion_control);
+    (void)pthread_once(&prepared, prepare_process);
     return picoquic_get_congestion_algorithm(name) != NULL ? AIOPQ_OK : AIOPQ_UNKNOWN_ALGORITHM;
 }
 
@@ -90,6 +93,7 @@ static void set_transport_parameters(picoquic_quic_t *quic, const aiopq_config_t
 
 aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_config_t *config)
 {
+    (void)pthread_once(&prepared, prepare_process);
     uint64_t now_us =
         config->simulated_time_us != NULL ? *config->simulated_time_us : picoquic_current_time();
     static const uint8_t no_secret[AIOPQ_RESET_SECRET_LENGTH];

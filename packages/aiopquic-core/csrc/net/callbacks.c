@@ -53,9 +53,13 @@ int aiopq_conn_callback(picoquic_cnx_t *cnx, uint64_t stream_id, uint8_t *bytes,
     aiopq_conn_t *conn = conn_ptr;
     aiopq_stream_t *stream = stream_ptr;
     if (conn == NULL) {
-        return 0; /* behind aiopq_conn_detach(): frames that follow a CONNECTION_CLOSE in its packet */
+        /* Behind aiopq_conn_detach(): frames that follow a CONNECTION_CLOSE in its packet, and the end of the
+         * draining period. */
+        if (event == picoquic_callback_close && picoquic_is_client(cnx)) {
+            aiopq_client_ended(picoquic_get_default_callback_context(picoquic_get_quic_ctx(cnx)), cnx);
+        }
+        return 0;
     }
-    (void)cnx;
     if (stream == NULL && is_stream_event(event)) {
         if (conn->is_announced) {
             return 0;

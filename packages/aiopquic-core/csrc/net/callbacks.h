@@ -47,6 +47,11 @@ void aiopq_announce_closed(aiopq_conn_t *conn, const aiopq_close_info_t *info) A
 /* picoquic is done with the connection: forgets it, and gives back the network thread's reference. */
 void aiopq_conn_detach(aiopq_conn_t *conn) AIOPQ_NET;
 
+/* picoquic deletes a server's connection when it has drained, and leaves a client's to us: one that has drained
+ * is remembered from inside its callback, where it can't be done. */
+void aiopq_client_ended(aiopq_engine_t *engine, picoquic_cnx_t *cnx) AIOPQ_NET;
+void aiopq_delete_ended(aiopq_engine_t *engine) AIOPQ_NET;
+
 /* Our verifier refused the peer's certificate; the end is announced as soon as picoquic has acted on it. */
 void aiopq_conn_failing(aiopq_conn_t *conn, int verify_error) AIOPQ_NET;
 void aiopq_announce_failing(aiopq_engine_t *engine) AIOPQ_NET;

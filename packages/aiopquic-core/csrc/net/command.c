@@ -101,7 +101,9 @@ static void do_connect(aiopq_engine_t *engine, aiopq_conn_t *conn)
             .kind = AIOPQ_CLOSE_LOCAL_FAILURE, .error_code = (uint64_t)error, .frame_type = AIOPQ_NO_FRAME};
         picoquic_cnx_t *cnx = conn->cnx;
         aiopq_announce_closed(conn, &info);
-        picoquic_delete_cnx(cnx); /* calls back with close, which detaches */
+        aiopq_conn_detach(conn);
+        picoquic_set_callback(cnx, NULL, NULL);
+        picoquic_delete_cnx(cnx);
         return;
     }
     aiopq_emit(engine, AIOPQ_EVENT_CONN_CREATED, conn, NULL, 0, NULL);

@@ -62,6 +62,8 @@ struct aiopq_engine {
     _Atomic uint64_t net_wakes, net_wakes_saved; /* any thread may read */
 
     /* network thread */
+    picoquic_cnx_t **ended; /* clients that picoquic is done with, and leaves to us to delete */
+    size_t ended_count, ended_room;
     bool is_stopping; /* STOP was taken: connections are being closed */
     uint64_t stop_deadline_us;
     uint64_t now_us;             /* the time the driver gave with the current turn */

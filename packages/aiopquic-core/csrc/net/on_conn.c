@@ -185,6 +185,35 @@ void aiopq_on_conn_closed(aiopq_conn_t *conn, picoquic_call_back_event_t event)
     }
 }
 
+void aiopq_client_ended(aiopq_engine_t *engine, picoquic_cnx_t *cnx)
+{
+    if (picoquic_get_cnx_state(cnx) != picoquic_state_disconnected) {
+        return;
+    }
+    for (size_t i = 0; i < engine->ended_count; i++) {
+        if (engine->ended[i] == cnx) {
+            return; /* told twice: two CONNECTION_CLOSE frames in one datagram */
+        }
+    }
+    if (engine->ended_count == engine->ended_room) {
+        size_t room = engine->ended_room > 0 ? 2 * engine->ended_room : 16;
+        picoquic_cnx_t **ended = realloc(engine->ended, room * sizeof(*ended));
+        if (ended == NULL) {
+            return; /* the end of the engine deletes it */
+        }
+        engine->ended = ended;
+        engine->ended_room = room;
+    }
+    engine->ended[engine->ended_count++] = cnx;
+}
+
+void aiopq_delete_ended(aiopq_engine_t *engine)
+{
+    while (engine->ended_count > 0) {
+        picoquic_delete_cnx(engine->ended[--engine->ended_count]);
+    }
+}
+
 void aiopq_conn_detach(aiopq_conn_t *conn)
 {
     while (conn->streams != NULL) {
@@ -199,6 +228,9 @@ void aiopq_conn_detach(aiopq_conn_t *conn)
         conn->is_failing = false;
     }
     picoquic_set_callback(conn->cnx, aiopq_conn_callback, NULL);
+    if (conn->is_client) {
+        aiopq_client_ended(conn->engine, conn->cnx);
+    }
     conn->cnx = NULL;
     aiopq_conn_unref(conn);
 }
