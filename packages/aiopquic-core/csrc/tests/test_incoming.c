@@ -373,7 +373,7 @@ static void other_versions_are_refused(void)
     pair_start(&pair);
     peer_t *peer = attempt();
     answer(AIOPQ_INCOMING_ACCEPT);
-    WAIT(&pair, peer->is_ready);
+    WAIT(&pair, peer->is_ready && pair.server.peer_count == 1);
     int fd = open_stranger();
     struct timeval patience = {.tv_sec = 10};
     CHECK_EQUAL(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
