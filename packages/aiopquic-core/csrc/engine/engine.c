@@ -280,4 +280,5 @@ void aiopq_get_live_counts(aiopq_live_counts_t *counts)
     counts->chunks = aiopq_live_get(AIOPQ_LIVE_CHUNK);
     counts->events = aiopq_live_get(AIOPQ_LIVE_EVENT);
     counts->attempts = aiopq_live_get(AIOPQ_LIVE_ATTEMPT);
+    counts->blocks = aiopq_live_get(AIOPQ_LIVE_BLOCK);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <tls_api.h>
 
+#include "aiopquic/datagram.h"
 #include "net/callbacks.h"
 
 static aiopq_status_t copy_string(const char **to, const char *from)
@@ -17,9 +18,16 @@ static aiopq_status_t copy_string(const char **to, const char *from)
     return AIOPQ_OK;
 }
 
+static uint64_t at_least(uint64_t bytes, uint64_t smallest)
+{
+    return bytes > smallest ? bytes : smallest;
+}
+
 aiopq_status_t aiopq_settings_copy(aiopq_config_t *to, const aiopq_config_t *from)
 {
     *to = *from;
+    to->datagram_queue_bytes = at_least(from->datagram_queue_bytes, AIOPQ_DATAGRAM_BUDGET_MIN);
+    to->datagram_receive_bytes = at_least(from->datagram_receive_bytes, AIOPQ_DATAGRAM_BUDGET_MIN);
     memset(&to->certificate_chain, 0, sizeof(to->certificate_chain));
     memset(&to->private_key, 0, sizeof(to->private_key));
     to->private_key_password = NULL;

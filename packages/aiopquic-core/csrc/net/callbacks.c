@@ -3,9 +3,10 @@
 #include "net/stream_credit.h"
 
 /* picoquic calls this on the network thread for every event of a connection. It decides nothing: each
- * aiopq_on_* function owns one event. An answer that is not zero closes the connection with INTERNAL_ERROR. */
-static int dispatch(aiopq_conn_t *conn, aiopq_stream_t *stream, uint8_t *bytes, size_t length,
-                    picoquic_call_back_event_t event)
+ * aiopq_on_* function owns one event. With the fate of a datagram comes its sending time in place of a
+ * stream id. An answer that is not zero closes the connection with INTERNAL_ERROR. */
+static int dispatch(aiopq_conn_t *conn, aiopq_stream_t *stream, uint64_t stream_id, uint8_t *bytes,
+                    size_t length, picoquic_call_back_event_t event)
 {
     switch (event) {
     case picoquic_callback_stream_data:
@@ -20,6 +21,16 @@ static int dispatch(aiopq_conn_t *conn, aiopq_stream_t *stream, uint8_t *bytes, 
         return aiopq_on_prepare_to_send(conn, stream, bytes, length);
     case picoquic_callback_stream_released:
         return aiopq_on_stream_released(conn, stream);
+    case picoquic_callback_datagram:
+        return aiopq_on_datagram(conn, bytes, length);
+    case picoquic_callback_prepare_datagram:
+        return aiopq_on_prepare_datagram(conn, bytes, length);
+    case picoquic_callback_datagram_acked:
+    case picoquic_callback_datagram_spurious:
+        return aiopq_on_datagram_acked(conn, stream_id, bytes, length,
+                                       event == picoquic_callback_datagram_spurious);
+    case picoquic_callback_datagram_lost:
+        return aiopq_on_datagram_lost(conn, stream_id, bytes, length);
     case picoquic_callback_request_alpn_list:
         return aiopq_on_request_alpn(conn, bytes);
     case picoquic_callback_ready:
@@ -72,7 +83,7 @@ int aiopq_conn_callback(picoquic_cnx_t *cnx, uint64_t stream_id, uint8_t *bytes,
         aiopq_stream_unref(stream); /* the connection's list holds it now */
         aiopq_credit_stream_opened(conn, stream_id);
     }
-    return dispatch(conn, stream, bytes, length, event);
+    return dispatch(conn, stream, stream_id, bytes, length, event);
 }
 
 int aiopq_server_callback(picoquic_cnx_t *cnx, uint64_t stream_id, uint8_t *bytes, size_t length,

@@ -19,13 +19,14 @@ aiopq_status_t aiopq_command_post(aiopq_engine_t *engine, const aiopq_command_t 
 {
     size_t capacity = engine->config.command_capacity;
     /* Nobody would repeat these: an engine must end, a peer at its window must hear of credit, who waits must be
-     * told, and a client waits for the answer. They are few: one, four a window, one for each that waits, and one
-     * an attempt. */
+     * told, a client waits for the answer, and queued datagrams must go. They are few: one, four a window, one for
+     * each that waits, one an attempt, and one a connection. */
     bool is_exempt =
         command->type == AIOPQ_COMMAND_STOP || command->type == AIOPQ_COMMAND_STREAM_CREDIT ||
         command->type == AIOPQ_COMMAND_CONN_CREDIT || command->type == AIOPQ_COMMAND_WATCH_STREAMS ||
         command->type == AIOPQ_COMMAND_STREAM_WATCH_ACKED || command->type == AIOPQ_COMMAND_INCOMING_ACCEPT ||
-        command->type == AIOPQ_COMMAND_INCOMING_REFUSE || command->type == AIOPQ_COMMAND_INCOMING_RETRY;
+        command->type == AIOPQ_COMMAND_INCOMING_REFUSE || command->type == AIOPQ_COMMAND_INCOMING_RETRY ||
+        command->type == AIOPQ_COMMAND_DATAGRAMS;
     if (capacity != 0 && aiopq_spsc_size(&engine->commands) >= capacity && !is_exempt) {
         return AIOPQ_WOULD_BLOCK;
     }
@@ -253,6 +254,9 @@ static void run(aiopq_engine_t *engine, aiopq_command_t *command)
         break;
     case AIOPQ_COMMAND_PING:
         do_ping(conn, command);
+        break;
+    case AIOPQ_COMMAND_DATAGRAMS:
+        aiopq_datagrams_start(conn);
         break;
     case AIOPQ_COMMAND_STREAM_SEND:
         do_stream_send(stream);

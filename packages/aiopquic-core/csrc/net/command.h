@@ -11,6 +11,7 @@ typedef enum aiopq_command_type {
     AIOPQ_COMMAND_STATS,           /* value = the number to answer with */
     AIOPQ_COMMAND_WATCH_STREAMS,   /* detail = aiopq_streams_wish_t */
     AIOPQ_COMMAND_PING,            /* detail = aiopq_ping_t */
+    AIOPQ_COMMAND_DATAGRAMS,       /* datagrams wait in the connection */
     AIOPQ_COMMAND_STREAM_SEND,     /* bytes or FIN wait in the stream */
     AIOPQ_COMMAND_STREAM_RESET,    /* value = code */
     AIOPQ_COMMAND_STREAM_STOP,     /* value = code */

@@ -38,6 +38,7 @@ void aiopq_conn_unref(aiopq_conn_t *conn)
         free(conn->request);
         free(conn->close_reason);
         free(conn->peer_certificates);
+        aiopq_datagrams_dispose(&conn->datagrams);
         free(conn);
         aiopq_live_add(AIOPQ_LIVE_CONN, -1);
     }

@@ -16,6 +16,7 @@
 #include "base/spsc_queue.h"
 #include "base/waker.h"
 #include "net/command.h"
+#include "net/datagrams.h"
 
 typedef struct aiopq_tls aiopq_tls_t;
 typedef struct aiopq_driver aiopq_driver_t;
@@ -93,6 +94,8 @@ struct aiopq_conn {
     _Atomic bool streams_want_writable; /* the same of its streams: false when none of them waits */
     _Atomic uint64_t consumed; /* loop thread; bytes the application is done with, over all streams */
     _Atomic bool is_closed;    /* network thread sets with the CLOSED event; the loop thread reads */
+
+    aiopq_datagrams_t datagrams;
 
     /* network thread */
     picoquic_cnx_t *cnx;     /* NULL before CONNECT was taken and after picoquic is done with it */

@@ -100,6 +100,7 @@ int aiopq_on_conn_ready(aiopq_conn_t *conn)
     if (conn->engine->config.keep_alive_us > 0) {
         picoquic_enable_keep_alive(conn->cnx, conn->engine->config.keep_alive_us);
     }
+    aiopq_datagrams_measure(conn);
     aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_READY, conn, NULL, 0, info);
     aiopq_tell_connection_ids(conn);
     aiopq_flow_conn_ready(conn);
@@ -219,6 +220,7 @@ void aiopq_conn_detach(aiopq_conn_t *conn)
     while (conn->streams != NULL) {
         aiopq_stream_detach(conn->streams);
     }
+    aiopq_datagrams_end(conn);
     if (conn->is_failing) {
         aiopq_conn_t **link = &conn->engine->failing;
         while (*link != conn) {
@@ -261,6 +263,7 @@ aiopq_conn_stats_t *aiopq_conn_snapshot(aiopq_conn_t *conn)
     if (stats != NULL) {
         picoquic_path_quality_t quality;
         picoquic_get_default_path_quality(conn->cnx, &quality);
+        aiopq_datagrams_measure(conn);
         stats->receive_rate_estimate = quality.receive_rate_estimate;
         stats->pacing_rate = quality.pacing_rate;
         stats->cwin = quality.cwin;

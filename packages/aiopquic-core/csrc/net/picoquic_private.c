@@ -78,6 +78,24 @@ uint64_t aiopq_smoothed_rtt_us(picoquic_cnx_t *cnx)
     return cnx->path[0]->smoothed_rtt;
 }
 
+size_t aiopq_datagram_frame_room(picoquic_cnx_t *cnx)
+{
+    size_t room = cnx->remote_parameters.max_datagram_frame_size;
+    for (int i = 0; i < cnx->nb_paths && room > 0; i++) {
+        const picoquic_path_t *path = cnx->path[i];
+        const picoquic_remote_cnxid_t *id = path->first_tuple->p_remote_cnxid;
+        size_t id_bytes = id != NULL ? id->cnx_id.id_len : PICOQUIC_CONNECTION_ID_MAX_SIZE;
+        /* A short header (RFC 9000 section 17.3.1) has a byte of flags, the connection id, and a packet number of
+         * one byte at first and four in the end: measured with four, the room does not shrink on the way. */
+        size_t overhead = 1 + id_bytes + 4 + picoquic_get_checksum_length(cnx, picoquic_epoch_1rtt);
+        size_t packet = path->send_mtu > overhead ? path->send_mtu - overhead : 0;
+        if (!path->path_is_demoted && packet < room) {
+            room = packet;
+        }
+    }
+    return room;
+}
+
 uint32_t aiopq_negotiated_version(picoquic_cnx_t *cnx)
 {
     return picoquic_supported_versions[cnx->version_index].version;

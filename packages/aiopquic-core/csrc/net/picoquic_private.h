@@ -75,6 +75,10 @@ bool aiopq_is_packet_acked(picoquic_cnx_t *cnx, uint64_t number) AIOPQ_NET;
  * when picoquic has dropped the stream. */
 bool aiopq_is_stream_acked_up_to(picoquic_cnx_t *cnx, uint64_t stream_id, uint64_t length) AIOPQ_NET;
 
+/* Bytes of the largest DATAGRAM frame that the peer takes and that fits an otherwise empty packet on every path
+ * in use; 0 when the peer takes none. */
+size_t aiopq_datagram_frame_room(picoquic_cnx_t *cnx) AIOPQ_NET;
+
 uint32_t aiopq_negotiated_version(picoquic_cnx_t *cnx) AIOPQ_NET;
 
 /* True when an Initial packet for that destination connection id belongs to a connection. */

@@ -108,6 +108,47 @@ static void take(flow_t *flow)
     }
 }
 
+/* ---- datagrams ---- */
+
+/* The content follows from the length, so datagrams may come in any order and get lost. */
+#define DATAGRAM_SEED(is_client) ((is_client) ? 77 : 78)
+
+aiopq_status_t datagram_send(peer_t *peer, size_t length, bool is_tracked)
+{
+    uint8_t bytes[2048];
+    uint64_t number = is_tracked && peer->last_number + 1 < DATAGRAM_NUMBERS ? peer->last_number + 1 : 0;
+    CHECK(length <= sizeof(bytes));
+    test_fill(bytes, length, DATAGRAM_SEED(aiopq_conn_is_client(peer->conn)), length);
+    aiopq_status_t status = aiopq_conn_send_datagram(peer->conn, bytes, length, number);
+    if (status == AIOPQ_OK) {
+        peer->datagrams_sent++;
+        peer->last_number += number != 0;
+    }
+    return status;
+}
+
+void datagrams_take(peer_t *peer)
+{
+    for (uint64_t left = aiopq_conn_datagrams_arrived(peer->conn); left > 0; left--) {
+        size_t length;
+        const uint8_t *bytes = aiopq_conn_first_datagram(peer->conn, &length);
+        CHECK(bytes != NULL);
+        CHECK(test_matches(bytes, length, DATAGRAM_SEED(!aiopq_conn_is_client(peer->conn)), length));
+        aiopq_conn_drop_first_datagram(peer->conn);
+        peer->datagram_count++;
+        peer->datagram_bytes += length;
+    }
+}
+
+static void on_fate(peer_t *peer, uint64_t number, fate_t fate)
+{
+    CHECK(number > 0 && number < DATAGRAM_NUMBERS);
+    /* One of the first two, once; the third only behind the second. */
+    CHECK_EQUAL(peer->fates[number], fate == FATE_SPURIOUS ? FATE_LOST : FATE_OPEN);
+    peer->fates[number] = (uint8_t)fate;
+    peer->fate_count[fate]++;
+}
+
 /* ---- events ---- */
 
 static peer_t *peer_new(endpoint_t *endpoint, aiopq_conn_t *conn)
@@ -227,6 +268,24 @@ static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
         peer->ping_count++;
         peer->ping_uid = event->value;
         break;
+    case AIOPQ_EVENT_DATAGRAMS_READABLE:
+        peer->datagram_readable_count++;
+        if (!peer->holds_datagrams) {
+            datagrams_take(peer);
+        }
+        break;
+    case AIOPQ_EVENT_DATAGRAMS_WRITABLE:
+        peer->datagram_writable_count++;
+        break;
+    case AIOPQ_EVENT_DATAGRAM_ACKED:
+        on_fate(peer, event->value, FATE_ACKED);
+        break;
+    case AIOPQ_EVENT_DATAGRAM_LOST:
+        on_fate(peer, event->value, FATE_LOST);
+        break;
+    case AIOPQ_EVENT_DATAGRAM_SPURIOUS:
+        on_fate(peer, event->value, FATE_SPURIOUS);
+        break;
     default:
         CHECK(event->type == AIOPQ_EVENT_CONN_WRITABLE);
         peer->writable_count++;
@@ -326,6 +385,9 @@ static void set_defaults(aiopq_config_t *config)
     config->max_streams_uni = 64;
     config->send_budget_stream = HARNESS_BUDGET;
     config->send_budget_conn = 4 * HARNESS_BUDGET;
+    config->max_datagram_frame_size = 65535;
+    config->datagram_queue_bytes = HARNESS_DATAGRAM_BUDGET;
+    config->datagram_receive_bytes = HARNESS_DATAGRAM_BUDGET;
 }
 
 void pair_prepare(pair_t *pair)

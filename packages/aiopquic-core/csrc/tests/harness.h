@@ -4,12 +4,23 @@
 #ifndef AIOPQ_TESTS_HARNESS_H
 #define AIOPQ_TESTS_HARNESS_H
 
+#include "aiopquic/datagram.h"
 #include "aiopquic/engine.h"
 #include "aiopquic/stream.h"
 #include "certificate.h"
 #include "test.h"
 
 typedef struct endpoint endpoint_t;
+
+/* What became of a datagram that was sent with a number. */
+typedef enum fate {
+    FATE_OPEN = 0,
+    FATE_ACKED,
+    FATE_LOST,
+    FATE_SPURIOUS
+} fate_t;
+
+#define DATAGRAM_NUMBERS 4096u /* 1 to one less are given */
 
 /* What is known of a connection; lives as long as its endpoint. */
 typedef struct peer {
@@ -26,6 +37,13 @@ typedef struct peer {
     aiopq_bytes_t peer_certificates; /* a copy of what stands behind `info` */
     aiopq_connection_id_t issued[8], retired[8];
     size_t issued_count, retired_count;
+    bool holds_datagrams;                    /* those that arrive are not taken */
+    uint64_t datagram_count, datagram_bytes; /* taken */
+    uint64_t datagram_readable_count, datagram_writable_count;
+    uint64_t datagrams_sent; /* that datagram_send() queued */
+    uint64_t last_number;    /* that datagram_send() gave */
+    uint64_t fate_count[4];  /* events by fate */
+    uint8_t fates[DATAGRAM_NUMBERS];
 } peer_t;
 
 /* What is known of a stream. The bytes of each direction are those of a seed that both ends know. */
@@ -64,6 +82,7 @@ typedef struct pair {
 #define HARNESS_WINDOW (64u * 1024)
 #define HARNESS_STREAM_MAX (256u * 1024)
 #define HARNESS_BUDGET (128u * 1024)
+#define HARNESS_DATAGRAM_BUDGET (16u * 1024)
 #define HARNESS_WAIT_US (TEST_SCALE(10u, 30u) * 1000000u)
 
 #define ALPN "aiopquic-test"
@@ -124,5 +143,11 @@ void flow_send(flow_t *flow, uint64_t length, bool fin);
 
 /* Gives the credit for what was held. */
 void flow_consume(flow_t *flow);
+
+/* Queues a datagram, with the next number while there are any if `is_tracked`. */
+aiopq_status_t datagram_send(peer_t *peer, size_t length, bool is_tracked);
+
+/* Takes what has arrived, and checks the content. */
+void datagrams_take(peer_t *peer);
 
 #endif

@@ -39,7 +39,7 @@ int test_main(int argc, char **argv, const test_case_t *cases, size_t count);
 #define CHECK_EQUAL(actual, expected)                                                                        \
     test_check_equal((int64_t)(actual), (int64_t)(expected), __FILE__, __LINE__, #actual, #expected)
 
-/* No engine, connection, stream, chunk or event is left in this process. */
+/* No engine, connection, stream, chunk, event or block is left in this process. */
 #define CHECK_NOTHING_ALIVE() test_check_nothing_alive(__FILE__, __LINE__)
 
 _Noreturn void test_fail(const char *file, int line, const char *expression);

@@ -103,6 +103,24 @@ static void act_on_stream(flow_t *flow)
     }
 }
 
+static void act_on_datagrams(peer_t *peer)
+{
+    switch (pick(10)) {
+    case 0:
+        (void)aiopq_conn_want_datagrams_writable(peer->conn);
+        break;
+    case 1:
+        peer->holds_datagrams = !peer->holds_datagrams;
+        datagrams_take(peer);
+        break;
+    default:
+        for (uint64_t i = pick(12); i > 0; i--) {
+            (void)datagram_send(peer, pick(3) == 0 ? pick(40) : pick(1300), pick(2) == 0);
+        }
+        break;
+    }
+}
+
 static void act(endpoint_t *endpoint)
 {
     peer_t *peer = pick_open_peer(endpoint);
@@ -122,6 +140,8 @@ static void act(endpoint_t *endpoint)
         (void)aiopq_conn_want_streams(peer->conn, pick(100), pick(100));
     } else if (choice < 25 && peer != NULL) {
         open_stream(peer);
+    } else if (choice < 40 && peer != NULL) {
+        act_on_datagrams(peer);
     } else if (flow != NULL) {
         act_on_stream(flow);
     }

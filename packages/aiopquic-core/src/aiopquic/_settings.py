@@ -50,6 +50,11 @@ class EngineSettings:
     max_streams_bidi: int = 512
     max_streams_uni: int = 512
     max_datagram_frame_size: int = 0
+    datagram_queue_bytes: int = 1 << 16
+    datagram_receive_bytes: int = 1 << 18
+    "What a UDP socket of Linux holds by default (208 KiB), rounded up: who copes with that one copes with this."
+    datagram_max_payload: int = 0
+    "0: what the peer and the path take."
     send_budget_stream: int = 1 << 22
     send_budget_conn: int = 1 << 22
     command_capacity: int = 0

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from aiopquic.exceptions import CloseReason
 
 __all__ = [
+    "DATAGRAM_ACKED",
+    "DATAGRAM_LOST",
+    "DATAGRAM_SPURIOUS",
     "INCOMING_ACCEPT",
     "INCOMING_REFUSE",
     "INCOMING_RETRY",
@@ -23,6 +26,13 @@ __all__ = [
     "HandshakeInfo",
     "IncomingInfo",
 ]
+
+DATAGRAM_ACKED = 0
+"The peer has acknowledged the datagram."
+DATAGRAM_LOST = 1
+"It was declared lost; it is not sent again."
+DATAGRAM_SPURIOUS = 2
+"Declared lost before, it was acknowledged after all."
 
 
 @dataclass(slots=True)
@@ -94,6 +104,15 @@ class ConnectionSink(Protocol):
 
     def connection_ping_acked(self, uid: int) -> None:
         """The peer has acknowledged a packet sent after ``Connection.ping``."""
+
+    def datagrams_readable(self) -> None:
+        """Datagrams wait; told once until ``Connection.take_datagrams`` was called."""
+
+    def datagrams_writable(self) -> None:
+        """The datagram queue has room again, after ``Connection.want_datagrams_writable``."""
+
+    def datagram_fate(self, uid: int, fate: int) -> None:
+        """What became of a datagram that was sent with a ``uid``: one of the ``DATAGRAM_...`` numbers."""
 
     def stream_readable(self, stream: Stream) -> None:
         """Bytes or the end of the stream wait; told once until ``Stream.take`` was called."""

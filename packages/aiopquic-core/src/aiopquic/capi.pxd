@@ -57,6 +57,11 @@ cdef extern from "aiopquic/event.h" nogil:
         AIOPQ_EVENT_CONN_WRITABLE
         AIOPQ_EVENT_CONN_STREAMS
         AIOPQ_EVENT_CONN_PING_ACKED
+        AIOPQ_EVENT_DATAGRAMS_READABLE
+        AIOPQ_EVENT_DATAGRAMS_WRITABLE
+        AIOPQ_EVENT_DATAGRAM_ACKED
+        AIOPQ_EVENT_DATAGRAM_LOST
+        AIOPQ_EVENT_DATAGRAM_SPURIOUS
         AIOPQ_EVENT_STREAM_READABLE
         AIOPQ_EVENT_STREAM_RESET
         AIOPQ_EVENT_STREAM_STOPPED
@@ -210,6 +215,9 @@ cdef extern from "aiopquic/config.h" nogil:
         uint32_t max_datagram_frame_size
         uint64_t send_budget_stream
         uint64_t send_budget_conn
+        uint64_t datagram_queue_bytes
+        uint64_t datagram_receive_bytes
+        uint32_t datagram_max_payload
         size_t command_capacity
 
 
@@ -259,6 +267,7 @@ cdef extern from "aiopquic/engine.h" nogil:
         int64_t chunks
         int64_t events
         int64_t attempts
+        int64_t blocks
     void aiopq_get_live_counts(aiopq_live_counts_t *counts)
     aiopq_status_t aiopq_engine_answer_incoming(aiopq_engine_t *engine, uint64_t handle, aiopq_incoming_answer_t answer)
     aiopq_status_t aiopq_check_congestion_control(const char *name)
@@ -284,6 +293,25 @@ cdef extern from "aiopquic/engine.h" nogil:
     void aiopq_conn_unref(aiopq_conn_t *conn)
     void *aiopq_conn_owner(const aiopq_conn_t *conn)
     void aiopq_conn_set_owner(aiopq_conn_t *conn, void *owner)
+
+
+cdef extern from "aiopquic/datagram.h" nogil:
+    uint32_t aiopq_conn_max_datagram(const aiopq_conn_t *conn)
+    aiopq_status_t aiopq_conn_send_datagram(aiopq_conn_t *conn, const uint8_t *data, size_t length, uint64_t number)
+    bint aiopq_conn_want_datagrams_writable(aiopq_conn_t *conn)
+    uint64_t aiopq_conn_datagrams_arrived(aiopq_conn_t *conn)
+    const uint8_t *aiopq_conn_first_datagram(aiopq_conn_t *conn, size_t *length)
+    void aiopq_conn_drop_first_datagram(aiopq_conn_t *conn)
+    ctypedef struct aiopq_datagram_stats_t:
+        uint64_t queued
+        uint64_t queued_bytes
+        uint64_t sent
+        uint64_t received
+        uint64_t dropped_received
+        uint64_t acked
+        uint64_t lost
+        uint64_t spurious
+    void aiopq_conn_get_datagram_stats(const aiopq_conn_t *conn, aiopq_datagram_stats_t *stats)
 
 
 cdef extern from "aiopquic/stream.h" nogil:

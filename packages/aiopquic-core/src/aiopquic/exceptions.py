@@ -21,6 +21,7 @@
             StreamResetError                    the peer reset it: reading ends; .error_code
             StreamStoppedError                  the peer sent STOP_SENDING: writing ends; .error_code
             StreamClosedError (ValueError)      used after its end, against its direction, or never opened
+        DatagramError (ValueError)              a datagram is too large, or the peer takes none
         WouldBlockError (BufferError)           nothing was taken; wait and retry with the same data
         BufferReadError (ValueError)            a read past the end, or of bytes that can't be right
         StreamUnderflow                         not all of it has come yet: .pos, .needed
@@ -42,6 +43,7 @@ __all__ = [
     "CloseReason",
     "ConfigurationError",
     "ConnectionClosedError",
+    "DatagramError",
     "HandshakeError",
     "HandshakeTimeoutError",
     "IdleTimeoutError",
@@ -270,6 +272,10 @@ class StreamStoppedError(StreamError):
 
 class StreamClosedError(StreamError, ValueError):
     """The stream has ended, flows the other way, or was never opened: a mistake of the caller."""
+
+
+class DatagramError(AiopquicError, ValueError):
+    """A datagram is larger than the connection takes, or the peer takes none (RFC 9221 section 3)."""
 
 
 class WouldBlockError(AiopquicError, BufferError):

@@ -66,9 +66,12 @@ typedef struct aiopq_config {
     uint64_t max_streams_bidi, max_streams_uni; /* peer-opened streams that may be open at once */
     uint32_t max_datagram_frame_size;           /* 0: datagrams off */
 
-    uint64_t send_budget_stream; /* bytes that may wait in one stream */
-    uint64_t send_budget_conn;   /* bytes that may wait in one connection */
-    size_t command_capacity;     /* commands that may wait; 0: no limit */
+    uint64_t send_budget_stream;     /* bytes that may wait in one stream */
+    uint64_t send_budget_conn;       /* bytes that may wait in one connection */
+    uint64_t datagram_queue_bytes;   /* that may wait to be sent in one connection */
+    uint64_t datagram_receive_bytes; /* that may wait for the application in one connection */
+    uint32_t datagram_max_payload;   /* largest datagram that is taken; 0: what peer and path take */
+    size_t command_capacity;         /* commands that may wait; 0: no limit */
 } aiopq_config_t;
 
 #endif

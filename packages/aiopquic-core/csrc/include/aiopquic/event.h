@@ -17,12 +17,17 @@ typedef enum aiopq_event_type {
     AIOPQ_EVENT_ENGINE_READY,   /* sockets are open; value = local UDP port */
     AIOPQ_EVENT_ENGINE_STOPPED, /* the driver ended; value = system error, 0 for an orderly stop */
     AIOPQ_EVENT_CONN_CREATED, /* the client connection exists in picoquic; value = its error when it could not be made */
-    AIOPQ_EVENT_CONN_READY,      /* handshake done; detail = aiopq_conn_info_t */
-    AIOPQ_EVENT_CONN_CLOSED,     /* the last event of a connection; detail = aiopq_close_info_t */
-    AIOPQ_EVENT_CONN_STATS,      /* answer to a request; detail = aiopq_conn_stats_t */
-    AIOPQ_EVENT_CONN_WRITABLE,   /* the connection's send budget has room again */
-    AIOPQ_EVENT_CONN_STREAMS,    /* the peer allows more streams; detail = aiopq_stream_limits_t */
-    AIOPQ_EVENT_CONN_PING_ACKED, /* value = the number given with the ping */
+    AIOPQ_EVENT_CONN_READY,         /* handshake done; detail = aiopq_conn_info_t */
+    AIOPQ_EVENT_CONN_CLOSED,        /* the last event of a connection; detail = aiopq_close_info_t */
+    AIOPQ_EVENT_CONN_STATS,         /* answer to a request; detail = aiopq_conn_stats_t */
+    AIOPQ_EVENT_CONN_WRITABLE,      /* the connection's send budget has room again */
+    AIOPQ_EVENT_CONN_STREAMS,       /* the peer allows more streams; detail = aiopq_stream_limits_t */
+    AIOPQ_EVENT_CONN_PING_ACKED,    /* value = the number given with the ping */
+    AIOPQ_EVENT_DATAGRAMS_READABLE, /* datagrams are there; at most one is outstanding per connection */
+    AIOPQ_EVENT_DATAGRAMS_WRITABLE, /* the connection's datagram queue has room again */
+    AIOPQ_EVENT_DATAGRAM_ACKED,    /* the peer acknowledged a datagram; value = the number it was sent with */
+    AIOPQ_EVENT_DATAGRAM_LOST,     /* a datagram is declared lost; value = its number */
+    AIOPQ_EVENT_DATAGRAM_SPURIOUS, /* one that was declared lost is acknowledged after all; value = its number */
     AIOPQ_EVENT_STREAM_READABLE, /* bytes or the end are there; at most one is outstanding per stream */
     AIOPQ_EVENT_STREAM_RESET,    /* RESET_STREAM from the peer; value = its code */
     AIOPQ_EVENT_STREAM_STOPPED,  /* STOP_SENDING from the peer; value = its code */

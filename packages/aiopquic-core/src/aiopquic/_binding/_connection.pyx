@@ -1,6 +1,8 @@
 # cython: language_level=3
 """One QUIC connection on the loop thread. Every method belongs to that thread."""
 cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from aiopquic._binding._engine cimport Engine
 from aiopquic._binding._status cimport fail
@@ -9,24 +11,34 @@ from aiopquic.capi cimport (
     AIOPQ_OK,
     AIOPQ_PINGS_MAX,
     AIOPQ_REASON_MAX,
+    AIOPQ_TOO_LARGE,
     AIOPQ_TRANSPORT_ERROR_MAX,
     AIOPQ_WOULD_BLOCK,
     aiopq_conn_close,
     aiopq_conn_close_transport,
+    aiopq_conn_datagrams_arrived,
+    aiopq_conn_drop_first_datagram,
+    aiopq_conn_first_datagram,
+    aiopq_conn_get_datagram_stats,
     aiopq_conn_handle,
     aiopq_conn_is_client,
+    aiopq_conn_max_datagram,
     aiopq_conn_ping,
     aiopq_conn_request_stats,
+    aiopq_conn_send_datagram,
     aiopq_conn_send_queued,
     aiopq_conn_set_owner,
     aiopq_conn_t,
     aiopq_conn_unref,
+    aiopq_conn_want_datagrams_writable,
     aiopq_conn_want_streams,
     aiopq_conn_want_writable,
+    aiopq_datagram_stats_t,
+    aiopq_status_t,
     aiopq_stream_new,
     aiopq_stream_t,
 )
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 
 from aiopquic import exceptions
 
@@ -126,6 +138,71 @@ cdef class Connection:
                 "queue is full")
         if status != AIOPQ_OK:
             fail(status, None)
+
+    def try_send_datagram(self, data, uint64_t uid=0):
+        """Queue a datagram (RFC 9221); the bytes are copied. False when the queue has no room: nothing was taken.
+
+        With a ``uid`` other than 0, ``datagram_fate`` tells what became of it, unless the connection ends first.
+
+        Raises DatagramError (a ValueError) when it is larger than ``max_datagram_size`` or that is 0, and
+        QuicConnectionError.
+        """
+        cdef Py_buffer buffer
+        cdef aiopq_status_t status
+        PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
+        length = buffer.len
+        try:
+            status = aiopq_conn_send_datagram(self._ptr, <const uint8_t *>buffer.buf, <size_t>buffer.len, uid)
+        finally:
+            PyBuffer_Release(&buffer)
+        if status == AIOPQ_OK:
+            return True
+        if status == AIOPQ_WOULD_BLOCK:
+            return False
+        if status == AIOPQ_TOO_LARGE:
+            limit = aiopq_conn_max_datagram(self._ptr)
+            raise exceptions.DatagramError(
+                f"a datagram of this connection has at most {limit} bytes now, not {length}" if limit else
+                "no datagram can be sent: the handshake is not complete, or the peer takes none (RFC 9221 section 3)")
+        fail(status, None)
+
+    def want_datagrams_writable(self):
+        """Ask for ``datagrams_writable``; False when there is room already and no event will come."""
+        return aiopq_conn_want_datagrams_writable(self._ptr)
+
+    def take_datagrams(self):
+        """The datagrams that have arrived, oldest first, each as ``bytes``."""
+        cdef uint64_t left = aiopq_conn_datagrams_arrived(self._ptr)
+        cdef size_t length
+        cdef const uint8_t *data
+        cdef list datagrams = []
+        while left > 0:
+            left -= 1
+            data = aiopq_conn_first_datagram(self._ptr, &length)
+            datagrams.append(PyBytes_FromStringAndSize(<const char *>data, <Py_ssize_t>length))
+            aiopq_conn_drop_first_datagram(self._ptr)
+        return datagrams
+
+    @property
+    def max_datagram_size(self):
+        """Bytes of the largest datagram that can be sent now; 0 before the handshake and when the peer takes none."""
+        return aiopq_conn_max_datagram(self._ptr)
+
+    @property
+    def datagram_stats(self):
+        """Counts of datagrams, since the connection began but for those ``queued`` now."""
+        cdef aiopq_datagram_stats_t stats
+        aiopq_conn_get_datagram_stats(self._ptr, &stats)
+        return {
+            "queued": stats.queued,
+            "queued_bytes": stats.queued_bytes,
+            "sent": stats.sent,
+            "received": stats.received,
+            "dropped_received": stats.dropped_received,
+            "acked": stats.acked,
+            "lost": stats.lost,
+            "spurious": stats.spurious,
+        }
 
     @property
     def send_queued(self):

@@ -29,6 +29,11 @@ from aiopquic.capi cimport (
     AIOPQ_EVENT_CONN_STATS,
     AIOPQ_EVENT_CONN_STREAMS,
     AIOPQ_EVENT_CONN_WRITABLE,
+    AIOPQ_EVENT_DATAGRAM_ACKED,
+    AIOPQ_EVENT_DATAGRAM_LOST,
+    AIOPQ_EVENT_DATAGRAM_SPURIOUS,
+    AIOPQ_EVENT_DATAGRAMS_READABLE,
+    AIOPQ_EVENT_DATAGRAMS_WRITABLE,
     AIOPQ_EVENT_ENGINE_READY,
     AIOPQ_EVENT_ENGINE_STOPPED,
     AIOPQ_EVENT_INCOMING,
@@ -91,6 +96,8 @@ from libc.string cimport memcpy, memset
 from posix.unistd cimport getpid
 
 from aiopquic._exit import close_at_exit
+
+from aiopquic._sinks import DATAGRAM_ACKED, DATAGRAM_LOST, DATAGRAM_SPURIOUS
 
 
 @cython.final
@@ -163,6 +170,9 @@ cdef class Engine:
         config.max_datagram_frame_size = settings.max_datagram_frame_size
         config.send_budget_stream = settings.send_budget_stream
         config.send_budget_conn = settings.send_budget_conn
+        config.datagram_queue_bytes = settings.datagram_queue_bytes
+        config.datagram_receive_bytes = settings.datagram_receive_bytes
+        config.datagram_max_payload = settings.datagram_max_payload
         config.command_capacity = settings.command_capacity
         count = len(settings.trusted_roots)
         try:
@@ -331,6 +341,16 @@ cdef class Engine:
                                   stats_dict(<aiopq_conn_stats_t *>event.detail))
         elif event.type == AIOPQ_EVENT_CONN_WRITABLE:
             sink.connection_writable()
+        elif event.type == AIOPQ_EVENT_DATAGRAMS_READABLE:
+            sink.datagrams_readable()
+        elif event.type == AIOPQ_EVENT_DATAGRAMS_WRITABLE:
+            sink.datagrams_writable()
+        elif event.type == AIOPQ_EVENT_DATAGRAM_ACKED:
+            sink.datagram_fate(event.value, DATAGRAM_ACKED)
+        elif event.type == AIOPQ_EVENT_DATAGRAM_LOST:
+            sink.datagram_fate(event.value, DATAGRAM_LOST)
+        elif event.type == AIOPQ_EVENT_DATAGRAM_SPURIOUS:
+            sink.datagram_fate(event.value, DATAGRAM_SPURIOUS)
         elif event.type == AIOPQ_EVENT_CONN_STREAMS:
             sink.connection_streams((<aiopq_stream_limits_t *>event.detail).max_bidi,
                                     (<aiopq_stream_limits_t *>event.detail).max_uni)
@@ -403,6 +423,7 @@ def live_counts():
         "chunks": counts.chunks,
         "events": counts.events,
         "attempts": counts.attempts,
+        "blocks": counts.blocks,
     }
 
 

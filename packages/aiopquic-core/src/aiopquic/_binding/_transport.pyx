@@ -21,6 +21,7 @@ EVT_CLOSE = 4
 EVT_APP_CLOSE = 5
 EVT_READY = 6
 EVT_ALMOST_READY = 7
+EVT_DATAGRAM = 8
 EVT_STREAM_TX_DRAINED = 15
 EVT_STREAM_DESTROY = 17
 
@@ -43,9 +44,10 @@ cdef object DEFAULT_SOCKET_BUFFER = 4 << 20
 class _ConnectionEvents:
     """Turns the events of one connection into tuples."""
 
-    __slots__ = ("_append", "_handle")
+    __slots__ = ("_append", "_connection", "_handle")
 
     def __init__(self, connection, append):
+        self._connection = connection
         self._handle = connection.handle
         self._append = append
 
@@ -73,6 +75,16 @@ class _ConnectionEvents:
         """Of no use without an event of its own."""
 
     def connection_writable(self):
+        pass
+
+    def datagrams_readable(self):
+        for data in self._connection.take_datagrams():
+            self._append((EVT_DATAGRAM, 0, memoryview(data), False, 0, self._handle, 0, 0))
+
+    def datagrams_writable(self):
+        pass
+
+    def datagram_fate(self, uid, fate):
         pass
 
     def stream_readable(self, stream):
@@ -165,7 +177,7 @@ class TransportContext:
             initial_stream_window=min(1 << 16, rx_data_ring_cap or DEFAULT_MAX_DATA),
             max_streams_uni=initial_max_streams_uni or 512,
             max_streams_bidi=initial_max_streams_bidi or 512,
-            max_datagram_frame_size=0,  # DATAGRAM frames can't be received yet
+            max_datagram_frame_size=max_datagram_frame_size,
             send_budget_stream=stream_ring_cap,
             send_budget_conn=1 << 60,
             command_capacity=self._command_capacity,

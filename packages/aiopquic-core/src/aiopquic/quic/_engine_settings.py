@@ -70,8 +70,9 @@ def engine_settings(
         initial_stream_window=min(configuration.initial_stream_window, configuration.max_stream_data),
         max_streams_bidi=configuration.max_streams_bidi,
         max_streams_uni=configuration.max_streams_uni,
-        # Announcing DATAGRAM frames (RFC 9221) would invite what can't be received yet.
-        max_datagram_frame_size=0,
+        max_datagram_frame_size=configuration.max_datagram_frame_size or 0,
+        datagram_queue_bytes=configuration.datagram_ring_bytes,
+        datagram_max_payload=configuration.datagram_max_payload or 0,
         send_budget_stream=configuration.stream_ring_cap,
         send_budget_conn=configuration.tx_max_queued_bytes or _UNLIMITED,
         command_capacity=configuration.event_ring_capacity or 0,

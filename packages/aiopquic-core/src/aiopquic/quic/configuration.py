@@ -55,7 +55,7 @@ class QuicConfiguration:
     max_stream_data: int = 1 << 24
     "Bytes that the peer may send ahead on one stream, once its reader has shown to be fast."
     max_datagram_frame_size: int | None = 65535
-    "Accepted for programs that set it; DATAGRAM frames (RFC 9221) are not announced and not sent yet."
+    "Bytes of the largest DATAGRAM frame that the peer may send (RFC 9221 section 3); None or 0 takes none."
     server_name: str | None = None
     "Client: the name for SNI, and that the certificate must carry; None takes the host that is connected to."
     certificate_file: StrPath | None = None
@@ -102,6 +102,10 @@ class QuicConfiguration:
     "Commands that may wait for the network thread; more raise BufferError. None: no limit."
     ip_family: int | None = None
     "socket.AF_INET or socket.AF_INET6 to use only that family."
+    datagram_ring_bytes: int = 1 << 16
+    "Bytes of datagrams that may wait to be sent on one connection; each counts up to 24 more than it has."
+    datagram_max_payload: int | None = 1200
+    "Bytes of the largest datagram to send, so that it is the same on almost every path. None: what peer and path take."
     initial_stream_window: int = 1 << 16
     "Bytes that the peer may send on a fresh stream; it grows towards max_stream_data as the reader keeps up."
 
@@ -191,7 +195,10 @@ class QuicConfiguration:
         if self.event_ring_capacity is not None:
             self._require("event_ring_capacity", 1, 1 << 31, "commands, or None")
         if self.max_datagram_frame_size is not None:
-            self._require("max_datagram_frame_size", 0, 65535, "bytes, or None")
+            self._require("max_datagram_frame_size", 0, (1 << 32) - 1, "bytes, or None")
+        self._require("datagram_ring_bytes", 4096, 1 << 40, "bytes")
+        if self.datagram_max_payload is not None:
+            self._require("datagram_max_payload", 1, 65535, "bytes, or None")
 
     def _require(self, name: str, low: float, high: float, unit: str, is_whole: bool = True) -> None:
         value = getattr(self, name)

@@ -321,6 +321,15 @@ class QuicConnection(ConnectionFacts):
     def connection_ping_acked(self, uid: int) -> None:
         """The peer has acknowledged a ping."""
 
+    def datagrams_readable(self) -> None:
+        """Datagrams have arrived."""
+
+    def datagrams_writable(self) -> None:
+        """The datagram queue has room again."""
+
+    def datagram_fate(self, uid: int, fate: int) -> None:
+        """A datagram was acknowledged, or declared lost."""
+
     def stream_readable(self, stream: Stream) -> None:
         self._streams.seen(stream.id)
         self._tell(stream, self._reading.readable(stream))
