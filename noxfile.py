@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -28,6 +27,8 @@ ENGINE = ROOT / "packages" / "aiopquic-core" / "csrc"
 CONSTRAINTS = ROOT / "constraints.txt"
 PACKAGES = ("aiopquic-core", "aiopquic-webtransport", "aiopquic-bench")
 PYTHONS = ("3.11", "3.12", "3.13")
+# What only the sessions of the same names can run: words of `pytest -m`.
+EVERYWHERE = "not native and not release"
 JOBS = str(min(os.cpu_count() or 1, 4))
 # One compilation of picoquic serves every build, those from source distributions too.
 ENV = {
@@ -137,7 +138,7 @@ def dev_tests(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def uvloop(session: nox.Session) -> None:
     """Core's tests on uvloop instead of asyncio's own loop; those that start programs of their own are left out."""
-    pytest(session, "-n", JOBS, "--dist", "worksteal", "-m", "not peer and not cli and not slow",
+    pytest(session, "-n", JOBS, "--dist", "worksteal", "-m", f"{EVERYWHERE} and not peer and not cli and not slow",
            "--ignore", "packages/aiopquic-core/tests/test_docs.py", "packages/aiopquic-core/tests",
            AIOPQUIC_TEST_LOOP="uvloop")  # fmt: skip
 
@@ -154,7 +155,7 @@ def isolation(session: nox.Session) -> None:
     """Core's wheel alone, without extras and peers: what it promises holds without the others."""
     install(session, ("test",), *build_wheels(session, ("aiopquic-core",)))
     session.run("python", "-c", NOTHING_ELSE)
-    pytest(session, "-n", JOBS, "--dist", "worksteal", "-m", "not peer and not cli",
+    pytest(session, "-n", JOBS, "--dist", "worksteal", "-m", f"{EVERYWHERE} and not peer and not cli",
            "packages/aiopquic-core/tests")  # fmt: skip
 
 
@@ -210,21 +211,8 @@ def native(session: nox.Session) -> None:
         silent=True,
     )  # fmt: skip
     session.run("cmake", "--build", str(folder), "--target", "picoquic_ct", "picohttp_ct")
-    # They leave their logs where they run. All of their tests are run; -r repeats a failed one, as
-    # upstream's own automation does, because some measure the time of a busy machine.
-    (folder / "run").mkdir(exist_ok=True)
-    limit = (sys.executable, str(ROOT / "ci" / "run_with_stacks.py"), "--seconds", "900", "--")
-    session.chdir(folder / "run")
-    for driver in ("picoquic_ct", "picohttp_ct"):
-        words = (str(folder / driver), "-S", where["picoquic"], "-n", "-r", *session.posargs)
-        with (folder / f"{driver}.log").open("w") as log:
-            session.run(*limit, *words, external=True, stdout=log, stderr=log, success_codes=[0, 1])
-        text = (folder / f"{driver}.log").read_text(errors="replace")
-        said = re.findall(r"^(?:Tried \d+ tests|Failed test|Still failing|All tests pass).*$", text, re.M)
-        session.log("%s: %s", driver, " ".join(said) or "no result")
-        passed = any(line.endswith(", 0 fails.") or line.startswith("All tests pass") for line in said)
-        if not passed or "Still failing" in text:
-            session.error(f"{driver} failed: see {folder / f'{driver}.log'}")
+    pytest(session, "-m", "native", "packages/aiopquic-core/tests/test_native_picoquic.py", seconds=2000,
+           AIOPQUIC_NATIVE_DIR=str(folder), AIOPQUIC_PICOQUIC_SOURCES=where["picoquic"])  # fmt: skip
 
 
 @nox.session(venv_backend="none")
