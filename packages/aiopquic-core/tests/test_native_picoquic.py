@@ -4,7 +4,7 @@ The session ``native`` builds the two programs and runs this file; elsewhere the
 them takes the sources and a C++ compiler.
 
 Left out of what upstream has: the tests of LEFT_OUT, each with its reason; runs by the clock (``-s``, ``-f``, ``-c``,
-``-d``, ``-F`` with a duration), of which each is done once with the length that upstream's own automation takes; its
+``-d``, ``-F`` with a duration), each of which is done once with the length that upstream's own automation takes; its
 benchmarks, demos and log readers, which test nothing.
 """
 
@@ -21,8 +21,12 @@ import pytest
 pytestmark = [pytest.mark.native, pytest.mark.timeout(1000)]
 
 RUN_WITH_STACKS = Path(__file__).resolve().parents[3] / "ci" / "run_with_stacks.py"
-#: Tests in picoquic's sources that these two programs do not have, and why.
-LEFT_OUT = {
+#: Tests in picoquic's sources that are not run, and why. Those of SKIPPED are in the program; the rest is not.
+SKIPPED = {
+    "version_negotiation_spoof": "wants a list of unknown versions ignored; by a patch of ours, such a list ends the "
+    "attempt (RFC 9000 section 6.2), which test_terminations.py checks",
+}
+LEFT_OUT = SKIPPED | {
     "mbedtls": "tests the provider for mbedTLS, which nothing of ours is linked with",
     "tls_api_connect": "switched off in the sources: for stepping through by hand, says its comment",
     "zero_rtt_ech": "switched off in the sources",
@@ -50,6 +54,8 @@ def test_everything_passes(driver: str, native: tuple[Path, Path]) -> None:
     run = folder / "run"  # they leave their logs where they run
     run.mkdir(exist_ok=True)
     words = [str(folder / driver), "-S", str(sources), "-n", "-r"]
+    if driver == "picoquic_ct":
+        words += [word for name in SKIPPED for word in ("-x", name)]
     with (folder / f"{driver}.log").open("w") as log:
         limit = (sys.executable, str(RUN_WITH_STACKS), "--seconds", str(SECONDS), "--")
         status = subprocess.run([*limit, *words], cwd=run, stdout=log, stderr=log, check=False).returncode

@@ -116,6 +116,7 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
     }
     engine->quic = quic;
     engine->now_us = now_us;
+    picoquic_enable_cnxid_events(quic, 1);
     if (config->congestion_control != NULL) {
         if (aiopq_check_congestion_control(config->congestion_control) != AIOPQ_OK) {
             return AIOPQ_UNKNOWN_ALGORITHM;
