@@ -6,7 +6,7 @@ import errno
 import gc
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,55 +15,13 @@ from aiopquic._binding._transport import TransportContext
 from aiopquic.exceptions import BindError, CertificateFileError, StreamClosedError
 from aiopquic.testing.certificates import dev_certificate
 
-READY, CLOSE, APP_CLOSE, DATA, FIN, RESET, STOP = 6, 4, 5, 0, 1, 2, 3
-DEADLINE = 5.0
-
-Event = tuple
+from .transport_pair import APP_CLOSE, DATA, FIN, READY, RESET, STOP, Pair
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[str, str]:
     certificate, key = dev_certificate().write(tmp_path)
     return str(certificate), str(key)
-
-
-class Pair:
-    """A server and a client context, and the events of each."""
-
-    def __init__(self, files: tuple[str, str]) -> None:
-        self.server = TransportContext()
-        self.server.start(port=0, cert_file=files[0], key_file=files[1], alpn="moq-00", is_client=False)
-        self.client = TransportContext()
-        self.client.start(port=0, alpn="moq-00", is_client=True, ca_file=files[0])
-        self.server_events: list[Event] = []
-        self.client_events: list[Event] = []
-        self.handle = self.client.create_client_connection(
-            "127.0.0.1", self.server.port, sni="localhost", alpn="moq-00"
-        )
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Drain both sides until the condition holds."""
-        end = time.monotonic() + DEADLINE
-        while not condition():
-            left = end - time.monotonic()
-            assert left > 0, f"nothing more happened: {self.client_events} {self.server_events}"
-            select.select([self.server.eventfd, self.client.eventfd], [], [], left)
-            self.server_events += self.server.drain_rx()
-            self.client_events += self.client.drain_rx()
-
-    def connected(self) -> int:
-        """Wait for both ends of the handshake; return the server's handle."""
-        self.until(lambda: bool(self.of(self.client_events, READY) and self.of(self.server_events, READY)))
-        return int(self.of(self.server_events, READY)[0][5])
-
-    @staticmethod
-    def of(events: list[Event], number: int) -> list[Event]:
-        """The events of that type that belong to a connection."""
-        return [event for event in events if event[0] == number and event[5] != 0]
-
-    def stop(self) -> None:
-        self.client.stop()
-        self.server.stop()
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import asyncio
 import ipaddress
 import socket
 
+from aiopquic._addresses import has_ipv6
+
 __all__ = ["bind_addresses"]
 
 
@@ -18,7 +20,7 @@ async def bind_addresses(host: str | None, family: int | None) -> tuple[str, ...
         socket.gaierror: ``host`` can't be resolved.
     """
     if host in (None, "", "::"):
-        both = ("0.0.0.0", "::") if _has_ipv6() else ("0.0.0.0",)
+        both = ("0.0.0.0", "::") if has_ipv6() else ("0.0.0.0",)
         if family == socket.AF_INET:
             return ("0.0.0.0",)
         return ("::",) if family == socket.AF_INET6 else both
@@ -34,16 +36,3 @@ async def bind_addresses(host: str | None, family: int | None) -> tuple[str, ...
     for entry in found:
         by_family.setdefault(entry[0], str(entry[4][0]))
     return tuple(by_family.values())
-
-
-def _has_ipv6() -> bool:
-    """True when this host lets a socket bind the IPv6 wildcard address."""
-    if not socket.has_ipv6:
-        return False
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            probe.bind(("::", 0))
-        return True
-    except OSError:
-        return False
