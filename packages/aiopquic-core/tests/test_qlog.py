@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aiopquic import close_idle_engines
+from aiopquic._binding._transport import TransportContext
+from aiopquic.exceptions import ConfigurationError
 from aiopquic.qlog import load, load_header
 
 from .support import Echo, Endpoints
@@ -129,3 +132,17 @@ async def test_what_our_engine_writes(endpoints: Endpoints, tmp_path: Path) -> N
         assert {("transport", "packet_sent"), ("transport", "packet_received")} <= kinds
         assert load_header(path)["qlog_version"]
         assert load_header(path)["traces"][0]["vantage_point"]["type"] == folder.name
+
+
+async def test_the_folder_from_the_environment(
+    endpoints: Endpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AIOPQUIC_QLOG_DIR stands in for a setting that is not made; one that is no folder is refused."""
+    monkeypatch.setenv("AIOPQUIC_QLOG_DIR", str(tmp_path))
+    async with endpoints.server(Echo) as server, endpoints.connect(server):
+        pass
+    await close_idle_engines()
+    assert len([name for name in os.listdir(tmp_path) if name.endswith(".qlog")]) == 2
+    monkeypatch.setenv("AIOPQUIC_QLOG_DIR", str(tmp_path / "nothing"))
+    with pytest.raises(ConfigurationError, match=r"AIOPQUIC_QLOG_DIR '.*nothing' is not an existing folder"):
+        TransportContext().start(alpn="a", verify_peer=False)

@@ -303,6 +303,7 @@ def test_webtransport_is_another_package(option: dict[str, Any]) -> None:
         ({"ip_family": 99}, "ip_family is socket.AF_INET or"),
         ({"cipher_suite": 7}, "cipher_suite is 0x1301"),
         ({"congestion_control_algorithm": "hope"}, "no congestion control algorithm 'hope'"),
+        ({"qlog_dir": "/nowhere/at/all"}, "qlog_dir '/nowhere/at/all' is not an existing folder"),
         ({"port": 70_000}, "a UDP port is"),
         ({"alpn": None}, "give alpn or alpn_list"),
     ],

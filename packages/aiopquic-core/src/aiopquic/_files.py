@@ -11,7 +11,15 @@ import certifi
 
 from aiopquic.exceptions import CertificateFileError, ConfigurationError
 
-__all__ = ["StrPath", "check_keylog", "explain", "read_certificate", "read_private_key", "trusted_roots"]
+__all__ = [
+    "StrPath",
+    "check_keylog",
+    "explain",
+    "qlog_folder",
+    "read_certificate",
+    "read_private_key",
+    "trusted_roots",
+]
 
 StrPath = str | os.PathLike[str]
 
@@ -128,3 +136,15 @@ def check_keylog(path: str | None) -> None:
                 pass
         except OSError as error:
             raise ConfigurationError(f"the key log file {path!r} can't be written: {error.strerror}") from error
+
+
+def qlog_folder(path: StrPath | None) -> str | None:
+    """The folder for qlog files: the setting, else the environment's ``AIOPQUIC_QLOG_DIR``, else none."""
+    name, what = (
+        (os.environ.get("AIOPQUIC_QLOG_DIR") or None, "AIOPQUIC_QLOG_DIR") if path is None else (path, "qlog_dir")
+    )
+    if name is None:
+        return None
+    if not Path(name).is_dir():
+        raise ConfigurationError(f"{what} {os.fspath(name)!r} is not an existing folder")
+    return os.fspath(name)

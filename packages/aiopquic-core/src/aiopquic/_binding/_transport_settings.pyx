@@ -6,7 +6,7 @@ import socket
 from aiopquic._addresses import has_ipv6
 from aiopquic._binding._engine import is_congestion_control
 from aiopquic._binding._transport_numbers import DEFAULT_KEY_EXCHANGE_GROUPS
-from aiopquic._files import check_keylog, read_certificate, read_private_key, trusted_roots
+from aiopquic._files import check_keylog, qlog_folder, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
 from aiopquic.exceptions import ConfigurationError
 
@@ -105,7 +105,7 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
         trusted_roots=trusted_roots(ca_file) if is_client and verify_peer else (),
         verify_peer=verify_peer,
         keylog_file=keylog_file,
-        qlog_dir=qlog_dir,
+        qlog_dir=qlog_folder(qlog_dir),
         congestion_control=congestion_control_algorithm,
         cipher_suite=cipher_suite,
         max_connections=max_connections,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from aiopquic._files import StrPath, check_keylog, read_certificate, read_private_key, trusted_roots
+from aiopquic._files import StrPath, check_keylog, qlog_folder, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic.configuration import QuicConfiguration
@@ -58,7 +58,7 @@ def engine_settings(
         private_key_password=None if is_client else _bytes(configuration.private_key_password),
         trusted_roots=_trusted_roots(configuration),
         keylog_file=keylog_file,
-        qlog_dir=_path(configuration.qlog_dir),
+        qlog_dir=qlog_folder(configuration.qlog_dir),
         congestion_control=configuration.congestion_control_algorithm,
         cipher_suite=configuration.cipher_suite or 0,
         max_connections=configuration.max_connections,

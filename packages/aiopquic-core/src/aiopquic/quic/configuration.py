@@ -77,7 +77,7 @@ class QuicConfiguration:
     secrets_log_file: StrPath | None = None
     "Writes TLS secrets for Wireshark (NSS key log format). None: SSLKEYLOGFILE of the environment, if set."
     qlog_dir: StrPath | None = None
-    "An existing folder that gets one qlog file per connection."
+    "An existing folder that gets one qlog file per connection. None: AIOPQUIC_QLOG_DIR of the environment, if set."
     congestion_control_algorithm: str | None = "bbr1"
     "newreno, reno, cubic, dcubic, fast, bbr, bbr1, prague or c4. None: newreno."
     handshake_timeout: float = 10.0
