@@ -23,6 +23,7 @@ from aiopquic._binding._transport import (
     tx_data_bytes_queued,
 )
 from aiopquic.exceptions import ConfigurationError, StreamClosedError
+from aiopquic.qlog import load
 from aiopquic.testing.certificates import dev_certificate
 
 from .transport_pair import APP_CLOSE, DATA, FIN, READY, TX_DRAINED, Pair
@@ -295,7 +296,7 @@ def test_webtransport_is_another_package(option: dict[str, Any]) -> None:
     ("option", "reason"),
     [
         ({"debug_log": "log"}, "debug_log is not available here: set qlog_dir"),
-        ({"retry": True}, "retry is not available"),
+        ({"retry": True}, "retry is for servers"),
         ({"key_update_interval": 5}, "key_update_interval is not available"),
         ({"ticket_file": "tickets"}, "ticket_file is not available"),
         ({"pmtud_policy": "basic"}, "pmtud_policy is not available"),
@@ -316,6 +317,19 @@ def test_options_that_cannot_be(option: dict[str, Any], reason: str, files: tupl
     assert not context.started
     context.start(alpn="a", ca_file=files[0], key_exchange_groups=DEFAULT_KEY_EXCHANGE_GROUPS)
     context.stop()
+
+
+def test_a_server_that_retries(files: tuple[str, str], tmp_path: Path) -> None:
+    """Each client is sent away once with a token, and connects with it (RFC 9000 section 8.1.2)."""
+    server, client = TransportContext(), TransportContext()
+    server.start(cert_file=files[0], key_file=files[1], alpn="moq-00", is_client=False, retry=True)
+    client.start(alpn="moq-00", ca_file=files[0], qlog_dir=str(tmp_path))
+    pair = Pair.of_contexts(server, client, "127.0.0.1")
+    pair.connected()
+    pair.stop()
+    events = [event for path in tmp_path.glob("*.qlog") for event in load(path)]  # the new ids begin a new file
+    packets = [event["data"].get("packet_type") for event in events if event["event"] == "packet_received"]
+    assert packets.count("retry") == 1
 
 
 def test_congestion_control_by_name() -> None:

@@ -130,7 +130,7 @@ class TransportContext(TransportFacts):
         if self._engine is not None:
             raise RuntimeError("Transport already started: make another TransportContext")
         refuse({"wt_path": wt_path, "wt_supported_protocols": wt_supported_protocols, "web_folder": web_folder,
-                "dual": dual, "debug_log": debug_log, "retry": retry, "key_update_interval": key_update_interval,
+                "dual": dual, "debug_log": debug_log, "key_update_interval": key_update_interval,
                 "ticket_file": ticket_file, "pmtud_policy": pmtud_policy})
         names = application_protocols(alpn, alpn_list)
         settings = transport_settings(
@@ -141,7 +141,7 @@ class TransportContext(TransportFacts):
             initial_max_streams_uni=initial_max_streams_uni, initial_max_streams_bidi=initial_max_streams_bidi,
             keep_alive_interval_ms=keep_alive_interval_ms, socket_buffer_size=socket_buffer_size, qlog_dir=qlog_dir,
             verify_peer=verify_peer, ca_file=ca_file, max_connections=max_connections, cipher_suite=cipher_suite,
-            stream_ring_cap=stream_ring_cap, key_exchange_groups=key_exchange_groups)
+            stream_ring_cap=stream_ring_cap, key_exchange_groups=key_exchange_groups, retry=retry)
         try:
             engine = Engine(settings)
         except CertificateFileError as error:

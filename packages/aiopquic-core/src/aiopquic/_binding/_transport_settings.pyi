@@ -41,4 +41,5 @@ def transport_settings(
     cipher_suite: int,
     stream_ring_cap: int,
     key_exchange_groups: Sequence[int] | None,
+    retry: bool,
 ) -> EngineSettings: ...

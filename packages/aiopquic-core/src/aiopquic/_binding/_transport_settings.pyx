@@ -32,7 +32,6 @@ cdef tuple CIPHER_SUITES = (0x1301, 0x1302, 0x1303)
 cdef dict WEBTRANSPORT = {"wt_path": None, "wt_supported_protocols": None, "web_folder": None, "dual": False}
 cdef dict UNAVAILABLE = {
     "debug_log": (None, "set qlog_dir for a record of every packet"),
-    "retry": (False, "accept connections without Retry"),
     "key_update_interval": (0, "keys are updated when the cipher needs it (RFC 9001 section 6.6)"),
     "ticket_file": (None, "every connection makes a full handshake"),
     "pmtud_policy": (None, "the path is probed as picoquic does by default"),
@@ -80,7 +79,7 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
                        idle_timeout_ms, keylog_filename, congestion_control_algorithm, initial_max_data,
                        rx_data_ring_cap, initial_max_streams_uni, initial_max_streams_bidi, keep_alive_interval_ms,
                        socket_buffer_size, qlog_dir, verify_peer, ca_file, max_connections, cipher_suite,
-                       stream_ring_cap, key_exchange_groups):
+                       stream_ring_cap, key_exchange_groups, retry):
     """Check what can be checked before a socket is opened, and read the files."""
     if not 0 <= port <= 65535:
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
@@ -90,11 +89,14 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
         check_congestion_control_algorithm(congestion_control_algorithm)
     if key_exchange_groups is not None and tuple(key_exchange_groups) != DEFAULT_KEY_EXCHANGE_GROUPS:
         raise ConfigurationError("key_exchange_groups can't be chosen: leave it out for DEFAULT_KEY_EXCHANGE_GROUPS")
+    if is_client and retry:
+        raise ConfigurationError("retry is for servers: nobody connects to a client")
     keylog_file = keylog_filename or os.environ.get("SSLKEYLOGFILE") or None
     check_keylog(keylog_file)
     window = rx_data_ring_cap or DEFAULT_MAX_DATA
     return EngineSettings(
         is_client=is_client,
+        always_retry=retry,
         bind_addresses=bind_addresses(host, ip_family),
         local_port=port,
         socket_buffer_bytes=socket_buffer_size or DEFAULT_SOCKET_BUFFER,
