@@ -189,7 +189,7 @@ def test_commands_are_bounded_when_asked(files: tuple[str, str]) -> None:
         for number in range(200):
             priorities.add(pair.client.set_stream_priority(pair.handle, 0, number))
             sends.add(pair.client.tx_send_atomic(4 * number + 4, b"x", False, pair.handle))
-        return (priorities, sends) == ({0, 1}, {0, 2})
+        return {0, 1} <= priorities and {0, 2} <= sends
 
     pair.until(is_overrun)
     pair.client.tx_event_ring_drain_event.clear()

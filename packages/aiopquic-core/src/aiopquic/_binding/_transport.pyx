@@ -276,7 +276,8 @@ class TransportContext(TransportFacts):
         try:
             stream.write(data, end_stream)
         except WouldBlockError:
-            full = 0 < self._command_capacity <= self.tx_event_ring_count
+            # With room in the stream, it was the commands, even if they are carried out by now.
+            full = self._command_capacity > 0 and stream.room >= memoryview(data).nbytes
             self._sends["send_busy_event_ring" if full else "send_busy_stream_ring"] += 1
             self.set_tx_data_drain_pending(handle)
             raise
