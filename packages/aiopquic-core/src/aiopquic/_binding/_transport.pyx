@@ -15,6 +15,7 @@ from aiopquic._binding._transport_numbers import (
     EVT_ALMOST_READY,
     EVT_APP_CLOSE,
     EVT_CLOSE,
+    EVT_DATAGRAM,
     EVT_READY,
     EVT_STOP_SENDING,
     EVT_STREAM_DATA,
@@ -55,6 +56,7 @@ __all__ = [
     "EVT_ALMOST_READY",
     "EVT_APP_CLOSE",
     "EVT_CLOSE",
+    "EVT_DATAGRAM",
     "EVT_READY",
     "EVT_STOP_SENDING",
     "EVT_STREAM_DATA",
@@ -141,7 +143,8 @@ class TransportContext(TransportFacts):
             initial_max_streams_uni=initial_max_streams_uni, initial_max_streams_bidi=initial_max_streams_bidi,
             keep_alive_interval_ms=keep_alive_interval_ms, socket_buffer_size=socket_buffer_size, qlog_dir=qlog_dir,
             verify_peer=verify_peer, ca_file=ca_file, max_connections=max_connections, cipher_suite=cipher_suite,
-            stream_ring_cap=stream_ring_cap, key_exchange_groups=key_exchange_groups, retry=retry)
+            max_datagram_frame_size=max_datagram_frame_size, stream_ring_cap=stream_ring_cap,
+            key_exchange_groups=key_exchange_groups, retry=retry)
         try:
             engine = Engine(settings)
         except CertificateFileError as error:

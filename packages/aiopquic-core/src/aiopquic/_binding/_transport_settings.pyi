@@ -39,6 +39,7 @@ def transport_settings(
     ca_file: str | None,
     max_connections: int,
     cipher_suite: int,
+    max_datagram_frame_size: int,
     stream_ring_cap: int,
     key_exchange_groups: Sequence[int] | None,
     retry: bool,

@@ -79,7 +79,7 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
                        idle_timeout_ms, keylog_filename, congestion_control_algorithm, initial_max_data,
                        rx_data_ring_cap, initial_max_streams_uni, initial_max_streams_bidi, keep_alive_interval_ms,
                        socket_buffer_size, qlog_dir, verify_peer, ca_file, max_connections, cipher_suite,
-                       stream_ring_cap, key_exchange_groups, retry):
+                       max_datagram_frame_size, stream_ring_cap, key_exchange_groups, retry):
     """Check what can be checked before a socket is opened, and read the files."""
     if not 0 <= port <= 65535:
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
@@ -118,7 +118,7 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
         initial_stream_window=min(1 << 16, window),
         max_streams_uni=initial_max_streams_uni or 512,
         max_streams_bidi=initial_max_streams_bidi or 512,
-        max_datagram_frame_size=0,  # DATAGRAM frames can't be received yet
+        max_datagram_frame_size=max_datagram_frame_size,
         send_budget_stream=stream_ring_cap,
         send_budget_conn=UNLIMITED,
         command_capacity=command_capacity,

@@ -7,6 +7,7 @@ from aiopquic._binding._transport_numbers import (
     EVT_ALMOST_READY,
     EVT_APP_CLOSE,
     EVT_CLOSE,
+    EVT_DATAGRAM,
     EVT_READY,
     EVT_STOP_SENDING,
     EVT_STREAM_DATA,
@@ -96,6 +97,17 @@ class ConnectionEvents:
         """Of no use without an event of its own."""
 
     def connection_writable(self):
+        pass
+
+    def datagrams_readable(self):
+        handle = self.connection.handle
+        for data in self.connection.take_datagrams():
+            self._events.waiting.append((EVT_DATAGRAM, 0, memoryview(data), False, 0, handle, 0, 0))
+
+    def datagrams_writable(self):
+        pass
+
+    def datagram_fate(self, uid, fate):
         pass
 
     def stream_readable(self, stream):
