@@ -143,6 +143,14 @@ def uvloop(session: nox.Session) -> None:
            AIOPQUIC_TEST_LOOP="uvloop")  # fmt: skip
 
 
+@nox.session(venv_backend="none")
+def scale(session: nox.Session) -> None:
+    """1 million short streams and 100 000 connections: what was alive and resident before and after."""
+    pytest(session, "-s", "--timeout", "3000", "-o", "faulthandler_timeout=0",
+           "packages/aiopquic-core/tests/test_scale.py", seconds=6000,
+           AIOPQUIC_SCALE_STREAMS="1000000", AIOPQUIC_SCALE_CONNECTIONS="100000")  # fmt: skip
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Every test of the packages against built wheels, for each Python that is here."""
@@ -216,6 +224,20 @@ def native(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def release(session: nox.Session) -> None:
+    """A program for the existing releases of aiopquic, on one of them and on ours, and one at each end."""
+    python = shutil.which("python3.12") or shutil.which("python3.13")
+    if python is None:
+        session.error("the releases need Python 3.12 or 3.13, and there is none")
+    folder = BUILD / "release"
+    uv(session, "venv", "--quiet", "--clear", "--python", str(python), str(folder))
+    uv(session, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "--require-hashes",
+       "-r", str(ROOT / "constraints-release.txt"))  # fmt: skip
+    pytest(session, "-m", "release", "packages/aiopquic-core/tests/test_legacy_program.py",
+           AIOPQUIC_RELEASE_PYTHON=str(folder / "bin" / "python"))  # fmt: skip
+
+
+@nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
     """What `./dev demo` shows."""
     session.run(sys.executable, "-m", "aiopquic", "demo", *session.posargs)
@@ -227,3 +249,8 @@ def constraints(session: nox.Session) -> None:
     session.run("uv", "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version", PYTHONS[0],
                 "--generate-hashes", "--no-header", "--no-annotate", "--group", "dev", "--group", "peers",
                 "--output-file", str(CONSTRAINTS), external=True)  # fmt: skip
+    # The newest release of aiopquic that is not ours, for the session release.
+    (BUILD / "release.in").write_text("aiopquic==0.6.1\n")
+    session.run("uv", "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version", "3.12",
+                "--generate-hashes", "--no-header", "--no-annotate", str(BUILD / "release.in"),
+                "--output-file", str(ROOT / "constraints-release.txt"), external=True)  # fmt: skip
