@@ -21,6 +21,7 @@
             StreamResetError                    the peer reset it: reading ends; .error_code
             StreamStoppedError                  the peer sent STOP_SENDING: writing ends; .error_code
             StreamClosedError (ValueError)      used after its end, against its direction, or never opened
+            StreamLimitError                    more bytes than read_all() was to take; the stream was stopped
         DatagramError (ValueError)              a datagram is too large, or the peer takes none
         WouldBlockError (BufferError)           nothing was taken; wait and retry with the same data
         BufferReadError (ValueError)            a read past the end, or of bytes that can't be right
@@ -52,6 +53,7 @@ __all__ = [
     "StatelessResetError",
     "StreamClosedError",
     "StreamError",
+    "StreamLimitError",
     "StreamResetError",
     "StreamStoppedError",
     "StreamUnderflow",
@@ -272,6 +274,10 @@ class StreamStoppedError(StreamError):
 
 class StreamClosedError(StreamError, ValueError):
     """The stream has ended, flows the other way, or was never opened: a mistake of the caller."""
+
+
+class StreamLimitError(StreamError):
+    """The peer sent more bytes on the stream than ``read_all`` was to take; the stream was stopped."""
 
 
 class DatagramError(AiopquicError, ValueError):

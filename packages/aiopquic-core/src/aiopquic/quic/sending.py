@@ -10,6 +10,8 @@ from aiopquic.exceptions import CloseReason
 from aiopquic.quic.configuration import QuicConfiguration
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from aiopquic._binding._connection import Connection
     from aiopquic._binding._stream import Stream
 
@@ -33,9 +35,7 @@ class Sender:
         self._by_stream: dict[int, list[asyncio.Future[None]]] = {}
         self._close_reason: CloseReason | None = None
 
-    async def write(
-        self, connection: Connection, stream: Stream, data: bytes | bytearray | memoryview, end_stream: bool
-    ) -> None:
+    async def write(self, connection: Connection, stream: Stream, data: Buffer, end_stream: bool) -> None:
         """Queue all of ``data``; a write that fits at once takes no turn of the loop."""
         view = memoryview(data).cast("B")
         if len(view) <= self.budget and stream.try_write(view, end_stream):

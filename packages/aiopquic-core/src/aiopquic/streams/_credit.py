@@ -1,0 +1,122 @@
+"""Opening streams: the ids of our own ones, and the peer's limits on their number (RFC 9000 section 4.6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from aiopquic.exceptions import QuicConnectionError
+
+if TYPE_CHECKING:
+    from aiopquic._binding._connection import Connection
+
+__all__ = ["StreamCredit"]
+
+
+class _Kind:
+    """The streams of one kind, bidirectional or one-way."""
+
+    __slots__ = ("bits", "limit", "opened", "reserved", "waiters")
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+        "The two low bits of the ids."
+        self.limit = 0
+        "How many may be opened altogether."
+        self.opened = 0
+        self.reserved = 0
+        "Credit that belongs to waiters who have been woken."
+        self.waiters: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def room(self) -> int:
+        return self.limit - self.opened - self.reserved
+
+    def next_id(self) -> int:
+        stream_id = self.opened << 2 | self.bits
+        self.opened += 1
+        return stream_id
+
+
+class StreamCredit:
+    """Hands out stream ids, to whoever asked first, as the peer allows streams."""
+
+    __slots__ = ("_connection", "_has_asked", "_is_closed", "_kinds")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        own = 0 if connection.is_client else 1
+        self._kinds = (_Kind(own), _Kind(own | 2))
+        self._has_asked = False
+        self._is_closed = False
+
+    def try_take(self, unidirectional: bool) -> int | None:
+        """The id of a new stream; None when the peer allows none now, or others wait."""
+        kind = self._kinds[unidirectional]
+        if kind.room > 0 and not kind.waiters:
+            return kind.next_id()
+        self._ask()
+        return None
+
+    async def take(self, unidirectional: bool) -> int | None:
+        """The id of a new stream, once the peer allows one; None when the connection ends before.
+
+        Cancellation: safe; the credit goes to the next one.
+        """
+        kind = self._kinds[unidirectional]
+        if kind.room > 0 and not kind.waiters:
+            return kind.next_id()
+        waiter = asyncio.get_running_loop().create_future()
+        kind.waiters.append(waiter)
+        self._ask()
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if not self._is_closed:
+                if waiter.cancelled():
+                    kind.waiters.remove(waiter)
+                else:
+                    kind.reserved -= 1
+                self._grant(kind)
+            raise
+        if self._is_closed:
+            return None
+        kind.reserved -= 1
+        return kind.next_id()
+
+    def raised(self, max_bidirectional: int, max_unidirectional: int) -> None:
+        """The peer allows that many streams altogether."""
+        self._has_asked = False
+        for kind, limit in zip(self._kinds, (max_bidirectional, max_unidirectional), strict=True):
+            kind.limit = max(kind.limit, limit)
+            self._grant(kind)
+        if any(kind.waiters for kind in self._kinds):
+            self._ask()
+
+    def closed(self) -> None:
+        """Nothing more can be opened."""
+        self._is_closed = True
+        for kind in self._kinds:
+            for waiter in kind.waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            kind.waiters.clear()
+
+    def _grant(self, kind: _Kind) -> None:
+        """Wake as many waiters as there is room for."""
+        while kind.room > 0 and kind.waiters:
+            waiter = kind.waiters[0]
+            if waiter.done():
+                return  # cancelled: its task takes it out of the queue and grants on
+            kind.waiters.popleft()
+            kind.reserved += 1
+            waiter.set_result(None)
+
+    def _ask(self) -> None:
+        """Be told when a limit rises, once."""
+        if not self._has_asked and not self._is_closed:
+            self._has_asked = True
+            with suppress(QuicConnectionError):  # it ended just now, and its last event wakes everybody
+                self._connection.want_streams(self._kinds[0].limit, self._kinds[1].limit)

@@ -1,0 +1,97 @@
+"""What the engine tells about one connection, handed to the objects that it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aiopquic.streams._base import BaseStream
+from aiopquic.streams.receiving import ReceiveStream
+from aiopquic.streams.stream import Stream
+
+if TYPE_CHECKING:
+    from aiopquic._binding._stream import Stream as BindingStream
+    from aiopquic._sinks import HandshakeInfo
+    from aiopquic.exceptions import CloseReason
+    from aiopquic.streams.connection import Connection
+
+__all__ = ["ConnectionEvents"]
+
+
+class ConnectionEvents:
+    """The sink of one connection; see :class:`aiopquic._sinks.ConnectionSink`."""
+
+    __slots__ = ("_connection", "_own_bit", "on_closed", "on_ready")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._own_bit = 0 if connection.is_client else 1
+        self.on_ready: Callable[[Connection], object] | None = None
+        self.on_closed: Callable[[Connection], object] | None = None
+
+    def connection_created(self) -> None:
+        """The first packet is on its way."""
+
+    def connection_ready(self, info: HandshakeInfo) -> None:
+        connection = self._connection
+        connection._info = info
+        limits = info.remote_parameters
+        connection._credit.raised(limits["initial_max_streams_bidi"], limits["initial_max_streams_uni"])
+        if self.on_ready is not None:
+            self.on_ready(connection)
+
+    def connection_closed(self, reason: CloseReason) -> None:
+        connection = self._connection
+        connection._ended(reason)
+        if self.on_closed is not None:
+            self.on_closed(connection)
+        self.on_ready = self.on_closed = None
+
+    def connection_stats(self, request: int, stats: dict[str, int]) -> None:
+        self._connection._snapshots.received(request, stats)
+
+    def connection_writable(self) -> None:
+        self._connection._sender.connection_writable()
+
+    def connection_streams(self, max_bidi: int, max_uni: int) -> None:
+        self._connection._credit.raised(max_bidi, max_uni)
+
+    def connection_ping_acked(self, uid: int) -> None:
+        self._connection._ping_acked(uid)
+
+    def connection_id_issued(self, connection_id: bytes) -> None:
+        """Connection ids are the stack's affair."""
+
+    def connection_id_retired(self, connection_id: bytes) -> None:
+        """As above."""
+
+    def stream_readable(self, stream: BindingStream) -> None:
+        self._of(stream)._readable()
+
+    def stream_reset(self, stream: BindingStream, error_code: int) -> None:
+        self._of(stream)._peer_reset(error_code)
+
+    def stream_stopped(self, stream: BindingStream, error_code: int) -> None:
+        self._of(stream)._peer_stopped(error_code)
+
+    def stream_writable(self, stream: BindingStream) -> None:
+        self._connection._sender.stream_changed(stream.id)
+
+    def stream_acked(self, stream: BindingStream) -> None:
+        self._of(stream)._acked()
+
+    def stream_released(self, stream: BindingStream) -> None:
+        ours = self._of(stream)
+        stream.state = None  # a cycle otherwise, for the garbage collector to find
+        self._connection._sender.stream_changed(stream.id)
+        ours._released()
+
+    def _of(self, stream: BindingStream) -> BaseStream:
+        """Our object for it; the peer's streams get theirs with their first event."""
+        ours = stream.state
+        if isinstance(ours, BaseStream):
+            return ours
+        kind = ReceiveStream if stream.id & 2 else Stream
+        arrived = kind(self._connection, stream)
+        self._connection._inbox.put(arrived)
+        return arrived

@@ -1,0 +1,87 @@
+"""The peer's streams that nobody has accepted yet, and who waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from aiopquic.streams.receiving import ReceiveStream
+from aiopquic.streams.stream import Stream
+
+__all__ = ["Inbox"]
+
+_Arrival = tuple[int, ReceiveStream]
+
+
+class Inbox:
+    """Streams in the order of their arrival: each one goes to the first who waits for its kind."""
+
+    __slots__ = ("_count", "_is_closed", "_queues", "_waiters")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._queues: tuple[deque[_Arrival], deque[_Arrival]] = (deque(), deque())
+        "One-way and bidirectional streams, each with the number of its arrival."
+        self._waiters: list[tuple[bool | None, asyncio.Future[_Arrival | None]]] = []
+        self._is_closed = False
+
+    def put(self, stream: ReceiveStream) -> None:
+        """A stream of the peer's has arrived."""
+        self._count += 1
+        self._hand_over((self._count, stream), is_first=False)
+
+    async def get(self, bidirectional: bool | None) -> ReceiveStream | None:
+        """The next stream, of one kind or of any; None when the connection has ended and no more is here.
+
+        Cancellation: safe; the stream stays for the next one.
+        """
+        queue = self._queue(bidirectional)
+        if queue:
+            return queue.popleft()[1]
+        if self._is_closed:
+            return None
+        waiter: asyncio.Future[_Arrival | None] = asyncio.get_running_loop().create_future()
+        entry = (bidirectional, waiter)
+        self._waiters.append(entry)
+        try:
+            arrival = await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled():
+                if not self._is_closed:
+                    self._waiters.remove(entry)
+            else:
+                arrival = waiter.result()
+                if arrival is not None:
+                    self._hand_over(arrival, is_first=True)
+            raise
+        return arrival[1] if arrival is not None else None
+
+    def close(self) -> None:
+        """No more will arrive."""
+        self._is_closed = True
+        for _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    def _queue(self, bidirectional: bool | None) -> deque[_Arrival]:
+        if bidirectional is not None:
+            return self._queues[bidirectional]
+        one_way, both_ways = self._queues
+        if one_way and (not both_ways or one_way[0][0] < both_ways[0][0]):
+            return one_way
+        return both_ways
+
+    def _hand_over(self, arrival: _Arrival, is_first: bool) -> None:
+        is_bidirectional = isinstance(arrival[1], Stream)
+        for entry in self._waiters:
+            wanted, waiter = entry
+            if not waiter.done() and wanted in (None, is_bidirectional):
+                self._waiters.remove(entry)
+                waiter.set_result(arrival)
+                return
+        queue = self._queues[is_bidirectional]
+        if is_first:
+            queue.appendleft(arrival)
+        else:
+            queue.append(arrival)

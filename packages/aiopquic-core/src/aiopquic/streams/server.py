@@ -1,0 +1,236 @@
+"""Serving: one task per connection, owned by the server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, Unpack
+
+from aiopquic._files import StrPath
+from aiopquic.exceptions import ConfigurationError, QuicConnectionError
+from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.engine import QuicEngine
+from aiopquic.quic.listening import bind_addresses
+from aiopquic.streams._base import check_code
+from aiopquic.streams._opening import Opening
+from aiopquic.streams.connection import Connection
+from aiopquic.streams.settings import ServerSettings, configuration_of
+
+if TYPE_CHECKING:
+    from aiopquic._binding._connection import Connection as BindingConnection
+
+__all__ = ["HANDLER_FAILED", "Handler", "Server", "serve"]
+
+logger = logging.getLogger("aiopquic.server")
+
+HANDLER_FAILED = 0x1
+"""The application code with which a server closes a connection whose handler raised."""
+
+Handler = Callable[[Connection], Awaitable[object]]
+
+
+def serve(
+    handler: Handler,
+    host: str | None,
+    port: int,
+    *,
+    alpn: Sequence[str] | None = None,
+    certificate: StrPath | None = None,
+    private_key: StrPath | None = None,
+    configuration: QuicConfiguration | None = None,
+    **settings: Unpack[ServerSettings],
+) -> Opening[Server]:
+    """Accept QUIC connections on a UDP port.
+
+    Use the result as ``async with serve(...) as server``, or ``server = await serve(...)``.
+
+    ``handler`` is called with each connection once its handshake is complete, in a task that the server owns. When it
+    returns, the connection is closed with code 0, after the peer has acknowledged the streams that were finished (see
+    :meth:`Connection.aclose`). When it raises, that is logged (``aiopquic.server``), the connection is closed with
+    :data:`HANDLER_FAILED`, and nothing else happens; the end of its own connection is no error.
+
+    Args:
+        handler: a coroutine function, called with a :class:`Connection`.
+        host: an address of this host, or a name for some; None, ``""`` and ``"::"`` bind the wildcard addresses of
+            both families (IPv4 alone on a host without IPv6), ``"0.0.0.0"`` those of IPv4.
+        port: 0 lets the system choose; ``server.port`` tells.
+        alpn: the application protocols, the most wanted first; ``configuration`` may have them.
+        certificate: a PEM file with the certificate chain, the server's own first.
+        private_key: a PEM file with its key; None when it is in the same file.
+        configuration: settings to start from, with ``is_client=False``.
+        settings: fields of :class:`~aiopquic.quic.configuration.QuicConfiguration`, laid over ``configuration``.
+
+    Raises:
+        ConfigurationError: a setting is unknown or wrong; CertificateFileError for certificates and keys.
+        BindError: (an OSError) the address is in use, not of this host, or not allowed.
+        socket.gaierror: ``host`` can't be resolved.
+
+    Cancellation: safe; what was begun is closed.
+    """
+    if not callable(handler):
+        raise ConfigurationError(f"handler is a coroutine function that takes a connection, not {handler!r}")
+    files: dict[str, object] = {}
+    if certificate is not None:
+        key = private_key if private_key is not None else certificate
+        files = {"certificate_file": certificate, "private_key_file": key}
+    elif private_key is not None:
+        raise ConfigurationError("a private key is of no use without its certificate: give certificate, too")
+    settled = configuration_of(
+        "serve", is_client=False, configuration=configuration, alpn=alpn, settings={**settings, **files}
+    )
+    if host is not None and not isinstance(host, str):
+        raise ConfigurationError(f"host is a name, an IP literal or None, not {host!r}")
+    if not isinstance(port, int) or not 0 <= port < 65536:
+        raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
+    return Opening(lambda: _serve(handler, host, port, settled))
+
+
+async def _serve(handler: Handler, host: str | None, port: int, configuration: QuicConfiguration) -> Server:
+    addresses = await bind_addresses(host, configuration.ip_family)
+    server = Server(handler, configuration, addresses, port)
+    await server._start()
+    return server
+
+
+class Server:
+    """A server that accepts connections. Made by :func:`serve`; a context manager that closes it."""
+
+    def __init__(
+        self, handler: Handler, configuration: QuicConfiguration, addresses: tuple[str, ...], port: int
+    ) -> None:
+        self._handler = handler
+        self._configuration = configuration
+        self._hosts = addresses
+        self._loop = asyncio.get_running_loop()
+        self._connections: dict[Connection, asyncio.Task[None]] = {}
+        "Each with the task of its handler."
+        self._closing: asyncio.Task[None] | None = None
+        self._closed = asyncio.Event()
+        self._engine = QuicEngine(
+            configuration=configuration, on_accept=self._accept, bind_addresses=addresses, port=port
+        )
+
+    async def _start(self) -> None:
+        self._engine.attach(self._loop)
+        self._engine.start()
+        try:
+            await self._engine.wait_ready()
+        except BaseException:
+            await self._engine.aclose()
+            raise
+
+    # ---- what is known ----
+
+    @property
+    def port(self) -> int:
+        """The UDP port, also when 0 was asked for."""
+        assert self._engine.port is not None
+        return self._engine.port
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The addresses and ports that are bound, one per family."""
+        return [(host, self.port) for host in self._hosts]
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connections whose handlers run."""
+        return list(self._connections)
+
+    # ---- the end ----
+
+    def close(self) -> None:
+        """Begin to close, as :meth:`aclose` does, without waiting; :meth:`wait_closed` waits."""
+        self._begin_closing(0, "")
+
+    async def aclose(self, code: int = 0, reason: str = "") -> None:
+        """Close every connection with this code and reason, end the handlers, and free the port.
+
+        Each peer gets its CONNECTION_CLOSE before the sockets are closed. The handlers' tasks are cancelled and waited
+        for: one that swallows its cancellation holds this up, but not the peers. When the server is closing already,
+        only waits.
+
+        Raises:
+            ValueError: ``code`` is not 0 to 2**62 - 1, or ``reason`` has more than 1024 bytes of UTF-8.
+
+        Cancellation: safe; the closing goes on by itself.
+        """
+        check_code(code)
+        self._begin_closing(code, reason)
+        await self.wait_closed()
+
+    async def wait_closed(self) -> None:
+        """Wait until the server is closed, by whomever. Cancellation: safe; nothing changes."""
+        await self._closed.wait()
+
+    async def serve_forever(self) -> None:
+        """Wait until the server is closed. Cancellation: closes it, and waits for that."""
+        try:
+            await self._closed.wait()
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _begin_closing(self, code: int, reason: str) -> None:
+        if self._closing is None:
+            for connection in self._connections:
+                connection.close(code, reason)
+            self._closing = self._loop.create_task(self._close())
+
+    async def _close(self) -> None:
+        tasks = list(self._connections.values())
+        for task in tasks:
+            task.cancel()
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+        finally:
+            await self._engine.aclose()
+            self._closed.set()
+
+    # ---- connections ----
+
+    def _accept(self, binding: BindingConnection) -> None:
+        connection = Connection(binding, self._configuration)
+        connection._events.on_ready = self._run_handler
+        binding.sink = connection._events
+
+    def _run_handler(self, connection: Connection) -> None:
+        if self._closing is not None:
+            connection.close()
+            return
+        self._connections[connection] = self._loop.create_task(self._handle(connection))
+
+    async def _handle(self, connection: Connection) -> None:
+        try:
+            result = self._handler(connection)
+            if not hasattr(result, "__await__"):
+                raise TypeError(f"the handler returned {result!r}: it has to be a coroutine function (async def)")
+            await result
+            await connection.aclose()
+        except Exception as error:
+            if _is_end_of(connection, error):
+                logger.debug("the handler of %r ended with its connection: %s", connection, error)
+            else:
+                logger.error("the handler of %r raised", connection, exc_info=error)
+                connection.close(HANDLER_FAILED, "the handler of this connection failed")
+        finally:
+            connection.close()
+            del self._connections[connection]
+
+
+def _is_end_of(connection: Connection, error: BaseException) -> bool:
+    """True when that is how a handler learns of the end of its own connection; in a task group, too."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_end_of(connection, inner) for inner in error.exceptions)
+    return isinstance(error, QuicConnectionError) and error.close_reason in (connection._end, connection.close_reason)

@@ -1,0 +1,95 @@
+"""Settings as keyword arguments: the fields of QuicConfiguration, by their names."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from aiopquic._files import StrPath
+from aiopquic.exceptions import ConfigurationError
+from aiopquic.quic.configuration import QuicConfiguration
+
+__all__ = ["ClientSettings", "ServerSettings", "SharedSettings", "configuration_of"]
+
+
+class SharedSettings(TypedDict, total=False):
+    """What both sides can set; each is explained at the field of QuicConfiguration with its name."""
+
+    cipher_suite: int | None
+    congestion_control_algorithm: str | None
+    event_ring_capacity: int | None
+    handshake_timeout: float
+    idle_timeout: float
+    initial_stream_window: int
+    ip_family: int | None
+    keep_alive_interval: float | None
+    max_data: int
+    max_datagram_frame_size: int | None
+    max_stream_data: int
+    max_streams_bidi: int
+    max_streams_uni: int
+    qlog_dir: StrPath | None
+    secrets_log_file: StrPath | None
+    socket_buffer_size: int | None
+    stream_ring_cap: int
+    tx_max_queued_bytes: int | None
+
+
+class ClientSettings(SharedSettings, total=False):
+    """What a client can set."""
+
+    cadata: str | bytes | None
+    cafile: StrPath | None
+    capath: StrPath | None
+    server_name: str | None
+    verify_mode: int | None
+
+
+class ServerSettings(SharedSettings, total=False):
+    """What a server can set."""
+
+    max_connections: int
+    private_key_password: str | bytes | None
+
+
+def configuration_of(
+    function: str,
+    *,
+    is_client: bool,
+    configuration: QuicConfiguration | None,
+    alpn: Sequence[str] | None,
+    settings: Mapping[str, object],
+) -> QuicConfiguration:
+    """The configuration that ``function`` works with: the one that was given, with the settings laid over it.
+
+    Raises:
+        ConfigurationError: a setting is unknown or wrong, or the configuration is for the other side.
+    """
+    if configuration is None:
+        configuration = QuicConfiguration(is_client=is_client)
+    elif not isinstance(configuration, QuicConfiguration):
+        raise ConfigurationError(f"configuration is a QuicConfiguration, not {configuration!r}")
+    elif configuration.is_client != is_client:
+        raise ConfigurationError(f"{function}() needs a configuration with is_client={is_client}")
+    known = {field.name for field in dataclasses.fields(QuicConfiguration)} - {"alpn_protocols", "is_client"}
+    for name in settings:
+        if name not in known:
+            raise ConfigurationError(_unknown(function, name, known))
+    changes = dict(settings)
+    if alpn is not None:
+        changes["alpn_protocols"] = alpn
+    result = dataclasses.replace(configuration, **changes)  # type: ignore[arg-type]  # checked by the configuration
+    if not result.alpn_protocols:
+        raise ConfigurationError(f'QUIC needs an application protocol: {function}(..., alpn=["echo"])')
+    return result
+
+
+def _unknown(function: str, name: str, known: set[str]) -> str:
+    if name in ("alpn_protocols", "is_client"):
+        instead = "alpn" if name == "alpn_protocols" else "connect() or serve()"
+        return f"{function}() has no setting {name!r}: use {instead} instead"
+    nearest = difflib.get_close_matches(name, [*known, "alpn", "configuration"], n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else "see QuicConfiguration for those there are"
+    return f"{function}() has no setting {name!r}: {hint}"
