@@ -1,6 +1,121 @@
 """QUIC for asyncio, over picoquic."""
 
-from aiopquic._version import __version__
-from aiopquic.quic.pool import close_idle_engines
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["__version__", "close_idle_engines"]
+from aiopquic._version import __version__
+
+if TYPE_CHECKING:
+    from aiopquic.exceptions import (
+        AiopquicError,
+        AlpnError,
+        BindError,
+        CertificateFileError,
+        CertificateVerifyError,
+        CloseKind,
+        CloseReason,
+        ConfigurationError,
+        ConnectionClosedError,
+        HandshakeError,
+        HandshakeTimeoutError,
+        IdleTimeoutError,
+        QuicConnectionError,
+        StatelessResetError,
+        StreamClosedError,
+        StreamError,
+        StreamLimitError,
+        StreamResetError,
+        StreamStoppedError,
+        TransportError,
+        VersionNegotiationError,
+        WouldBlockError,
+    )
+    from aiopquic.quic.configuration import QuicConfiguration
+    from aiopquic.quic.pool import close_idle_engines
+    from aiopquic.streams import (
+        HANDLER_FAILED,
+        Connection,
+        ConnectionStats,
+        ReceiveStream,
+        SendStream,
+        Server,
+        Stream,
+        connect,
+        open_connection,
+        serve,
+        start_server,
+    )
+
+__all__ = [
+    "HANDLER_FAILED",
+    "AiopquicError",
+    "AlpnError",
+    "BindError",
+    "CertificateFileError",
+    "CertificateVerifyError",
+    "CloseKind",
+    "CloseReason",
+    "ConfigurationError",
+    "Connection",
+    "ConnectionClosedError",
+    "ConnectionStats",
+    "HandshakeError",
+    "HandshakeTimeoutError",
+    "IdleTimeoutError",
+    "QuicConfiguration",
+    "QuicConnectionError",
+    "ReceiveStream",
+    "SendStream",
+    "Server",
+    "StatelessResetError",
+    "Stream",
+    "StreamClosedError",
+    "StreamError",
+    "StreamLimitError",
+    "StreamResetError",
+    "StreamStoppedError",
+    "TransportError",
+    "VersionNegotiationError",
+    "WouldBlockError",
+    "__version__",
+    "close_idle_engines",
+    "connect",
+    "open_connection",
+    "serve",
+    "start_server",
+]
+
+#: Where the names come from that are no exceptions; each module is imported when one of its names is first used, so
+#: that whoever imports aiopquic for a part of it does not load all of it.
+_HOMES = {
+    "QuicConfiguration": "aiopquic.quic.configuration",
+    "close_idle_engines": "aiopquic.quic.pool",
+    **dict.fromkeys(
+        (
+            "HANDLER_FAILED",
+            "Connection",
+            "ConnectionStats",
+            "ReceiveStream",
+            "SendStream",
+            "Server",
+            "Stream",
+            "connect",
+            "open_connection",
+            "serve",
+            "start_server",
+        ),
+        "aiopquic.streams",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'aiopquic' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "aiopquic.exceptions")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

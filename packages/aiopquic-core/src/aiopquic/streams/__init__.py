@@ -2,6 +2,7 @@
 
 from aiopquic.streams.client import connect
 from aiopquic.streams.connection import Connection
+from aiopquic.streams.readers import open_connection, start_server
 from aiopquic.streams.receiving import ReceiveStream
 from aiopquic.streams.sending import SendStream
 from aiopquic.streams.server import HANDLER_FAILED, Server, serve
@@ -17,5 +18,7 @@ __all__ = [
     "Server",
     "Stream",
     "connect",
+    "open_connection",
     "serve",
+    "start_server",
 ]

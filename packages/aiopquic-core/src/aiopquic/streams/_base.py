@@ -58,7 +58,8 @@ class BaseStream:
     "Writes that did not fit at once: the one that waits for room, and those behind it."
     _turn: asyncio.Lock | None
     "Held by the write whose bytes come next; made for the first write that waits."
-    _ack_waiters: list[asyncio.Future[None]] | None
+    _ack_waiters: list[asyncio.Future[bool]] | None
+    "Their result is True when everything was acknowledged."
 
     # receiving
     _chunks: deque[memoryview] | None
@@ -133,7 +134,7 @@ class BaseStream:
             self._reader.set_result(None)
         for waiter in self._ack_waiters or ():
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(False)
 
 
 def check_code(error_code: int) -> int:

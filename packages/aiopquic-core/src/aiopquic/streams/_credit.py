@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 __all__ = ["StreamCredit"]
 
 
+#: A limit above any: nobody waits for streams of that kind.
+NOBODY = (1 << 64) - 1
+
+
 class _Kind:
     """The streams of one kind, bidirectional or one-way."""
 
-    __slots__ = ("bits", "limit", "opened", "reserved", "waiters")
+    __slots__ = ("bits", "is_wanted", "limit", "opened", "reserved", "waiters")
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
         "The two low bits of the ids."
+        self.is_wanted = False
+        "Somebody found no room since the limit was last told."
         self.limit = 0
         "How many may be opened altogether."
         self.opened = 0
@@ -43,13 +49,14 @@ class _Kind:
 class StreamCredit:
     """Hands out stream ids, to whoever asked first, as the peer allows streams."""
 
-    __slots__ = ("_connection", "_has_asked", "_is_closed", "_kinds")
+    __slots__ = ("_asked", "_connection", "_is_closed", "_kinds")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         own = 0 if connection.is_client else 1
         self._kinds = (_Kind(own), _Kind(own | 2))
-        self._has_asked = False
+        self._asked: tuple[int, int] | None = None
+        "The wish that the engine has."
         self._is_closed = False
 
     def try_take(self, unidirectional: bool) -> int | None:
@@ -57,7 +64,7 @@ class StreamCredit:
         kind = self._kinds[unidirectional]
         if kind.room > 0 and not kind.waiters:
             return kind.next_id()
-        self._ask()
+        self._ask(kind)
         return None
 
     async def take(self, unidirectional: bool) -> int | None:
@@ -70,7 +77,7 @@ class StreamCredit:
             return kind.next_id()
         waiter = asyncio.get_running_loop().create_future()
         kind.waiters.append(waiter)
-        self._ask()
+        self._ask(kind)
         try:
             await waiter
         except asyncio.CancelledError:
@@ -88,12 +95,14 @@ class StreamCredit:
 
     def raised(self, max_bidirectional: int, max_unidirectional: int) -> None:
         """The peer allows that many streams altogether."""
-        self._has_asked = False
+        self._asked = None
         for kind, limit in zip(self._kinds, (max_bidirectional, max_unidirectional), strict=True):
+            kind.is_wanted = False
             kind.limit = max(kind.limit, limit)
             self._grant(kind)
-        if any(kind.waiters for kind in self._kinds):
-            self._ask()
+        for kind in self._kinds:
+            if kind.waiters:
+                self._ask(kind)
 
     def closed(self) -> None:
         """Nothing more can be opened."""
@@ -114,9 +123,11 @@ class StreamCredit:
             kind.reserved += 1
             waiter.set_result(None)
 
-    def _ask(self) -> None:
-        """Be told when a limit rises, once."""
-        if not self._has_asked and not self._is_closed:
-            self._has_asked = True
+    def _ask(self, kind: _Kind) -> None:
+        """Be told once when the limit of this kind rises, beside what was asked for before."""
+        kind.is_wanted = True
+        bidirectional, one_way = (known.limit if known.is_wanted else NOBODY for known in self._kinds)
+        if self._asked != (bidirectional, one_way) and not self._is_closed:
+            self._asked = bidirectional, one_way
             with suppress(QuicConnectionError):  # it ended just now, and its last event wakes everybody
-                self._connection.want_streams(self._kinds[0].limit, self._kinds[1].limit)
+                self._connection.want_streams(bidirectional, one_way)

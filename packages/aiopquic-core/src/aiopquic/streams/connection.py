@@ -155,6 +155,7 @@ class Connection:
 
         Raises:
             QuicConnectionError: the connection ended before.
+            WouldBlockError: 64 pings wait already.
 
         Cancellation: safe; the acknowledgement is ignored, and none is taken for another ping's.
         """
@@ -167,6 +168,8 @@ class Connection:
         try:
             self._binding.ping(number)
             await waiter
+        except QuicConnectionError:
+            raise await self._explain() from None
         finally:
             self._pings.pop(number, None)
         if self._close_reason is not None:
@@ -326,6 +329,13 @@ class Connection:
     def _require_open(self) -> None:
         if self._end is not None:
             raise self._end.exception()
+
+    async def _explain(self) -> QuicConnectionError:
+        """What ended the connection; the engine may know before its last event has come."""
+        if self._end is None:
+            await self.wait_closed()
+        assert self._end is not None
+        return self._end.exception()
 
     def _reason_of_end(self) -> CloseReason:
         assert self._close_reason is not None

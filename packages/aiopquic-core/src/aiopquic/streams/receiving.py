@@ -208,11 +208,11 @@ class ReceiveStream(BaseStream):
         """Raise what makes reading impossible."""
         if self._reader is not None:
             raise RuntimeError(f"another task is reading stream {self.id}: one reads at a time")
+        if self._is_stopped:
+            raise StreamClosedError(f"stream {self.id} was stopped by this side: nothing more can be read", self.id)
         if self._reset_code is not None:
             text = f"the peer reset stream {self.id} with code {self._reset_code:#x}"
             raise StreamResetError(text, self.id, self._reset_code)
-        if self._is_stopped:
-            raise StreamClosedError(f"stream {self.id} was stopped by this side: nothing more can be read", self.id)
 
     async def _arrival(self) -> None:
         """Wait until there is something to look at."""

@@ -112,23 +112,34 @@ class SendStream(BaseStream):
 
         Cancellation: safe; nothing changes.
         """
-        while not self._is_reset and self._stop_code is None and not self._is_released:
-            if not self._binding.want_acked():
-                return
-            if self._connection.close_reason is not None:
-                raise self._connection.close_reason.exception()
+        while self._is_sound():
+            try:
+                if not self._binding.want_acked():
+                    return
+            except (QuicConnectionError, StreamStoppedError) as error:
+                raise await self._explain(error) from None
             waiter = asyncio.get_running_loop().create_future()
             if self._ack_waiters is None:
                 self._ack_waiters = []
             self._ack_waiters.append(waiter)
             try:
-                await waiter
+                if await waiter:
+                    return
             finally:
                 self._ack_waiters.remove(waiter)
+
+    def _is_sound(self) -> bool:
+        """True while there is something to wait for, False when all has arrived; raises when it can't any more."""
         if self._stop_code is not None:
             raise self._stopped()
         if self._is_reset:
-            raise self._was_reset()
+            text = f"stream {self.id} was reset by this side: what was written may be lost"
+            raise StreamClosedError(text, self.id)
+        if self._is_released:
+            return False
+        if self._connection.close_reason is not None:
+            raise self._connection.close_reason.exception()
+        return True
 
     # ---- what is known ----
 
@@ -227,21 +238,12 @@ class SendStream(BaseStream):
 
     async def _explain(self, error: QuicConnectionError | StreamStoppedError) -> Exception:
         """The same error with the code, or with the reason that is on its way from the network thread."""
-        if isinstance(error, StreamStoppedError):
-            return self._stopped()
-        if self._connection._end is None:
-            await self._connection.wait_closed()
-        assert self._connection._end is not None
-        return self._connection._end.exception()
+        return self._stopped() if isinstance(error, StreamStoppedError) else await self._connection._explain()
 
     def _stopped(self) -> StreamStoppedError:
         stream_id, code = self._binding.id, self._stop_code or 0
         text = f"the peer asked us to stop sending on stream {stream_id}, with code {code:#x}"
         return StreamStoppedError(text, stream_id, code)
-
-    def _was_reset(self) -> StreamClosedError:
-        stream_id = self._binding.id
-        return StreamClosedError(f"stream {stream_id} was reset by this side: what was written is lost", stream_id)
 
     def _peer_stopped(self, error_code: int) -> None:
         self._stop_code = error_code
@@ -249,7 +251,9 @@ class SendStream(BaseStream):
         self._wake()
 
     def _acked(self) -> None:
-        self._wake()
+        for waiter in self._ack_waiters or ():
+            if not waiter.done():
+                waiter.set_result(True)
 
 
 def _size(data: Buffer) -> int:
