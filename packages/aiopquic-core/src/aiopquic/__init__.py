@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         HandshakeTimeoutError,
         IdleTimeoutError,
         QuicConnectionError,
+        ServerRefusedError,
         StatelessResetError,
         StreamClosedError,
         StreamError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         WouldBlockError,
     )
     from aiopquic.quic.configuration import QuicConfiguration
+    from aiopquic.quic.incoming import Decision, Incoming
     from aiopquic.quic.pool import close_idle_engines
     from aiopquic.streams import (
         HANDLER_FAILED,
@@ -59,14 +61,17 @@ __all__ = [
     "Connection",
     "ConnectionClosedError",
     "ConnectionStats",
+    "Decision",
     "HandshakeError",
     "HandshakeTimeoutError",
     "IdleTimeoutError",
+    "Incoming",
     "QuicConfiguration",
     "QuicConnectionError",
     "ReceiveStream",
     "SendStream",
     "Server",
+    "ServerRefusedError",
     "StatelessResetError",
     "Stream",
     "StreamClosedError",
@@ -88,6 +93,8 @@ __all__ = [
 #: Where the names come from that are no exceptions; each module is imported when one of its names is first used, so
 #: that whoever imports aiopquic for a part of it does not load all of it.
 _HOMES = {
+    "Decision": "aiopquic.quic.incoming",
+    "Incoming": "aiopquic.quic.incoming",
     "QuicConfiguration": "aiopquic.quic.configuration",
     "close_idle_engines": "aiopquic.quic.pool",
     **dict.fromkeys(

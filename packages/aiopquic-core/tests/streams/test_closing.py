@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import ssl
 
 import pytest
 
@@ -122,7 +123,9 @@ async def test_wait_closed_can_be_given_up(ends: Ends) -> None:
 
 async def test_everything_that_waits_ends_with_the_connection(ends: Ends) -> None:
     """robustness.md, "Lost wake-ups": no waiter is left behind, whatever it waits for."""
-    async with ends.pair(server={"max_streams_bidi": 1}, stream_ring_cap=1 << 15) as pair:
+    async with ends.pair(
+        server={"max_streams_bidi": 1}, stream_ring_cap=1 << 15, initial_stream_window=1 << 14
+    ) as pair:
         ours, _ = await pair.streams()
         calls = [
             ours.read(),
@@ -156,6 +159,10 @@ async def test_what_is_known_stays_known(ends: Ends) -> None:
             assert conn.version == 1
             assert conn.server_name == "localhost"
             assert conn.session_resumed is False
+        assert pair.client.peer_certificate is not None
+        pem = ends.certificates.good.cert.read_text()
+        assert pair.client.peer_certificate == ssl.PEM_cert_to_DER_cert(pem)
+        assert pair.peer.peer_certificate is None
         assert pair.client.peer_address == ("127.0.0.1", pair.server.port)
         assert pair.peer.peer_address[0] == "127.0.0.1"
         assert pair.peer.local_address == ("127.0.0.1", pair.server.port)

@@ -251,6 +251,40 @@ async def test_handler_that_does_not_read_holds_its_own_peer_only(ends: Ends) ->
         assert await soon(held.read_all()) == str(size).encode()
 
 
+async def test_incoming_decides_before_the_handshake(ends: Ends) -> None:
+    """Accept, refuse and retry; one slow decision at the end of the server."""
+    asked: list[aiopquic.Incoming] = []
+
+    async def decide(incoming: aiopquic.Incoming) -> aiopquic.Decision:
+        asked.append(incoming)
+        if not incoming.is_address_validated:
+            return aiopquic.Decision.RETRY
+        if incoming.server_name == "slow.example":
+            await asyncio.Event().wait()
+        return aiopquic.Decision.ACCEPT if incoming.server_name == "localhost" else aiopquic.Decision.REFUSE
+
+    async with ends.serve(echo, incoming=decide) as server:
+        async with ends.connect(server, server_name="localhost") as conn:
+            assert [incoming.is_address_validated for incoming in asked] == [False, True]
+            assert asked[1].alpn == ("test",)
+            assert asked[1].peer_address == conn.local_address
+        with pytest.raises(aiopquic.ServerRefusedError):
+            await ends.connect(server, server_name="example.org")
+        slow = asyncio.ensure_future(_slow(ends, server))
+        await until(lambda: asked[-1].server_name == "slow.example" and asked[-1].is_address_validated)
+    with pytest.raises(aiopquic.QuicConnectionError):
+        await soon(slow)
+
+
+async def _slow(ends: Ends, server: aiopquic.Server) -> aiopquic.Connection:
+    return await ends.connect(server, server_name="slow.example")
+
+
+async def test_retry_for_everybody(ends: Ends) -> None:
+    async with ends.serve(echo, retry=True) as server, ends.connect(server) as conn:
+        assert await soon(conn.ping()) > 0
+
+
 async def test_client_errors_of_the_handshake(ends: Ends, unused_port: int) -> None:
     """Each has a class of its own, and nothing is left behind."""
     async with ends.serve(idle) as server:

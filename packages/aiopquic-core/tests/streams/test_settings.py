@@ -102,6 +102,7 @@ def test_bad_settings_of_connect(settings: Settings, text: str) -> None:
         ({"configuration": aiopquic.QuicConfiguration()}, "is_client=False"),
         ({"certificate": None}, "a private key is of no use without its certificate"),
         ({"certificate": 5}, "certificate_file is a path"),
+        ({"incoming": 5}, "incoming is a function that takes an Incoming and returns a Decision, not 5"),
         ({"host": 5}, "host is a name, an IP literal or None, not 5"),
         ({"port": -1}, "a UDP port is 0 to 65535, not -1"),
     ],

@@ -298,9 +298,20 @@ class Connection:
         return self._handshake.local_address or ("", 0)
 
     @property
+    def peer_certificate(self) -> bytes | None:
+        """The peer's certificate as DER; None when it gave none, as clients do unless they are asked."""
+        chain = self._handshake.peer_certificates
+        return chain[0] if chain else None
+
+    @property
     def session_resumed(self) -> bool:
         """True when an earlier TLS session was resumed."""
         return self._handshake.is_resumed
+
+    @property
+    def early_data_accepted(self) -> bool:
+        """True when the server took 0-RTT data (RFC 9001 section 4.6)."""
+        return self._handshake.early_data_accepted
 
     # ---- as a context manager ----
 

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from aiopquic._files import StrPath
 from aiopquic.exceptions import ConfigurationError, QuicConnectionError, StreamError
 from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.incoming import IncomingCallback
 from aiopquic.quic.stream_transport import StreamTransport
 from aiopquic.streams._opening import Opening
 from aiopquic.streams.client import connect
@@ -72,6 +73,8 @@ def start_server(
     alpn: Sequence[str] | None = None,
     certificate: StrPath | None = None,
     private_key: StrPath | None = None,
+    incoming: IncomingCallback | None = None,
+    retry: bool = False,
     limit: int = READER_LIMIT,
     configuration: QuicConfiguration | None = None,
     **settings: Unpack[ServerSettings],
@@ -108,6 +111,8 @@ def start_server(
         alpn=alpn,
         certificate=certificate,
         private_key=private_key,
+        incoming=incoming,
+        retry=retry,
         configuration=configuration,
         **settings,
     )

@@ -12,6 +12,7 @@ from aiopquic._files import StrPath
 from aiopquic.exceptions import ConfigurationError, QuicConnectionError
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
+from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
 from aiopquic.quic.listening import bind_addresses
 from aiopquic.streams._base import check_code
 from aiopquic.streams._opening import Opening
@@ -39,6 +40,8 @@ def serve(
     alpn: Sequence[str] | None = None,
     certificate: StrPath | None = None,
     private_key: StrPath | None = None,
+    incoming: IncomingCallback | None = None,
+    retry: bool = False,
     configuration: QuicConfiguration | None = None,
     **settings: Unpack[ServerSettings],
 ) -> Opening[Server]:
@@ -59,6 +62,10 @@ def serve(
         alpn: the application protocols, the most wanted first; ``configuration`` may have them.
         certificate: a PEM file with the certificate chain, the server's own first.
         private_key: a PEM file with its key; None when it is in the same file.
+        incoming: a function or coroutine function that sees each client before its handshake, as an
+            :class:`aiopquic.Incoming`, and answers with a :class:`aiopquic.Decision`: accept, refuse, or have the
+            address proven first.
+        retry: True has every client prove its address first, at the cost of a round trip.
         configuration: settings to start from, with ``is_client=False``.
         settings: fields of :class:`~aiopquic.quic.configuration.QuicConfiguration`, laid over ``configuration``.
 
@@ -84,21 +91,27 @@ def serve(
         raise ConfigurationError(f"host is a name, an IP literal or None, not {host!r}")
     if not isinstance(port, int) or not 0 <= port < 65536:
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
-    return Opening(lambda: _serve(handler, host, port, settled))
+    desk = IncomingDesk(incoming, timeout=settled.handshake_timeout) if incoming is not None else None
 
+    async def start() -> Server:
+        server = Server(handler, settled, await bind_addresses(host, settled.ip_family), port, desk, retry)
+        await server._start()
+        return server
 
-async def _serve(handler: Handler, host: str | None, port: int, configuration: QuicConfiguration) -> Server:
-    addresses = await bind_addresses(host, configuration.ip_family)
-    server = Server(handler, configuration, addresses, port)
-    await server._start()
-    return server
+    return Opening(start)
 
 
 class Server:
     """A server that accepts connections. Made by :func:`serve`; a context manager that closes it."""
 
     def __init__(
-        self, handler: Handler, configuration: QuicConfiguration, addresses: tuple[str, ...], port: int
+        self,
+        handler: Handler,
+        configuration: QuicConfiguration,
+        addresses: tuple[str, ...],
+        port: int,
+        desk: IncomingDesk | None,
+        retry: bool,
     ) -> None:
         self._handler = handler
         self._configuration = configuration
@@ -108,9 +121,17 @@ class Server:
         "Each with the task of its handler."
         self._closing: asyncio.Task[None] | None = None
         self._closed = asyncio.Event()
+        self._desk = desk
         self._engine = QuicEngine(
-            configuration=configuration, on_accept=self._accept, bind_addresses=addresses, port=port
+            configuration=configuration,
+            on_accept=self._accept,
+            on_incoming=desk.take if desk is not None else None,
+            retry=retry,
+            bind_addresses=addresses,
+            port=port,
         )
+        if desk is not None:
+            desk.open(self._engine.binding)
 
     async def _start(self) -> None:
         self._engine.attach(self._loop)
@@ -188,6 +209,8 @@ class Server:
             self._closing = self._loop.create_task(self._close())
 
     async def _close(self) -> None:
+        if self._desk is not None:
+            self._desk.close()
         tasks = list(self._connections.values())
         for task in tasks:
             task.cancel()

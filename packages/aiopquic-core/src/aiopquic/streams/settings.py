@@ -52,6 +52,7 @@ class ServerSettings(SharedSettings, total=False):
 
     max_connections: int
     private_key_password: str | bytes | None
+    stateless_reset_secret: bytes | None
 
 
 def configuration_of(
