@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection as BindingConnection
     from aiopquic._sinks import HandshakeInfo
     from aiopquic.quic.configuration import QuicConfiguration
-    from aiopquic.quic.dialing import EngineLease
+    from aiopquic.quic.pool import EngineLease
 
 __all__ = ["Connection"]
 

@@ -43,6 +43,7 @@ class ClientSettings(SharedSettings, total=False):
     cadata: str | bytes | None
     cafile: StrPath | None
     capath: StrPath | None
+    connection_attempt_delay: float
     server_name: str | None
     verify_mode: int | None
 
