@@ -2,6 +2,7 @@
 
 from aiopquic.streams.client import connect
 from aiopquic.streams.connection import Connection
+from aiopquic.streams.datagrams import DatagramFate
 from aiopquic.streams.readers import open_connection, start_server
 from aiopquic.streams.receiving import ReceiveStream
 from aiopquic.streams.sending import SendStream
@@ -13,6 +14,7 @@ __all__ = [
     "HANDLER_FAILED",
     "Connection",
     "ConnectionStats",
+    "DatagramFate",
     "ReceiveStream",
     "SendStream",
     "Server",

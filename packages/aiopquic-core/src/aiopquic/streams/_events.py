@@ -65,6 +65,15 @@ class ConnectionEvents:
     def connection_id_retired(self, connection_id: bytes) -> None:
         """As above."""
 
+    def datagrams_readable(self) -> None:
+        self._connection._datagrams.readable()
+
+    def datagrams_writable(self) -> None:
+        self._connection._datagrams.writable()
+
+    def datagram_fate(self, uid: int, fate: int) -> None:
+        self._connection._datagrams.fate(uid, fate)
+
     def stream_readable(self, stream: BindingStream) -> None:
         self._of(stream)._readable()
 

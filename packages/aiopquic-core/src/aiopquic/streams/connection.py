@@ -16,12 +16,15 @@ from aiopquic.streams._closing import wait_until_delivered
 from aiopquic.streams._credit import StreamCredit
 from aiopquic.streams._events import ConnectionEvents
 from aiopquic.streams._inbox import Inbox
+from aiopquic.streams.datagrams import DatagramFate, Datagrams, IncomingDatagrams
 from aiopquic.streams.receiving import ReceiveStream
 from aiopquic.streams.sending import SendStream
 from aiopquic.streams.stats import ConnectionStats
 from aiopquic.streams.stream import Stream
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from aiopquic._binding._connection import Connection as BindingConnection
     from aiopquic._sinks import HandshakeInfo
     from aiopquic.quic.configuration import QuicConfiguration
@@ -46,10 +49,12 @@ class Connection:
         "_close_reason",
         "_close_waiters",
         "_credit",
+        "_datagrams",
         "_end",
         "_events",
         "_inbox",
         "_info",
+        "_latest_stats",
         "_lease",
         "_ping_count",
         "_pings",
@@ -67,6 +72,8 @@ class Connection:
         self._close_waiters: list[asyncio.Future[None]] = []
         self._sender = Sender(configuration)
         self._snapshots = PathSnapshots()
+        self._latest_stats: ConnectionStats | None = None
+        self._datagrams = Datagrams(binding)
         self._credit = StreamCredit(binding)
         self._inbox = Inbox()
         self._pings: dict[int, asyncio.Future[None]] = {}
@@ -146,6 +153,72 @@ class Connection:
         """
         return _Incoming(self._inbox, bidirectional)
 
+    # ---- datagrams ----
+
+    @overload
+    async def send_datagram(self, data: Buffer, *, track: Literal[False] = False) -> None: ...
+    @overload
+    async def send_datagram(self, data: Buffer, *, track: Literal[True]) -> DatagramFate: ...
+    async def send_datagram(self, data: Buffer, *, track: bool = False) -> DatagramFate | None:
+        """Send an unreliable datagram (RFC 9221), in the order of the calls; return its fate if ``track`` is set.
+
+        Raises:
+            DatagramError: larger than ``max_datagram_size``, or the peer takes none.
+            QuicConnectionError: the connection has ended.
+
+        Backpressure: waits until the queue (``datagram_ring_bytes``) has room; at once while it has.
+
+        Cancellation: safe; the datagram is sent or not, and nothing of it is left.
+        """
+        self._require_open()
+        number, fate = self._datagrams.track() if track else (0, None)
+        try:
+            if not self._datagrams.try_send(data, number):
+                await self._datagrams.send(data, number)
+        except QuicConnectionError:
+            raise await self._explain() from None
+        return fate
+
+    @overload
+    def try_send_datagram(self, data: Buffer, *, track: Literal[False] = False) -> bool: ...
+    @overload
+    def try_send_datagram(self, data: Buffer, *, track: Literal[True]) -> DatagramFate | None: ...
+    def try_send_datagram(self, data: Buffer, *, track: bool = False) -> DatagramFate | bool | None:
+        """Send a datagram at once: True, or its fate if ``track`` is set. False, or None, when there is no room.
+
+        Raises:
+            DatagramError, QuicConnectionError: as :meth:`send_datagram`.
+        """
+        self._require_open()
+        number, fate = self._datagrams.track() if track else (0, None)
+        is_sent = self._datagrams.try_send(data, number)
+        return (fate if is_sent else None) if track else is_sent
+
+    async def receive_datagram(self) -> bytes:
+        """Return the peer's next datagram, in the order of arrival.
+
+        Raises:
+            QuicConnectionError: the connection has ended, and no datagram is left that came before.
+
+        Backpressure: none reaches the peer; what nobody receives in time is dropped, the newest first, and counted
+        in ``stats().datagrams_dropped``.
+
+        Cancellation: safe; a datagram that has arrived stays for the next one.
+        """
+        datagram = await self._datagrams.receive()
+        if datagram is None:
+            raise self._reason_of_end().exception()
+        return datagram
+
+    def incoming_datagrams(self) -> AsyncIterator[bytes]:
+        """The peer's datagrams, one after the other; ends when the connection does. See :meth:`receive_datagram`."""
+        return IncomingDatagrams(self._datagrams)
+
+    @property
+    def max_datagram_size(self) -> int:
+        """Bytes of the largest datagram that can be sent now; 0 when the peer takes none."""
+        return self._binding.max_datagram_size
+
     # ---- ping, figures ----
 
     async def ping(self) -> float:
@@ -188,15 +261,15 @@ class Connection:
         """
         if self._close_reason is None:
             await self._snapshots.fresh(self._binding)
-        latest = self.latest_stats
-        if latest is None:
+        if not self._snapshots.latest:
             raise self._reason_of_end().exception()
-        return latest
+        self._latest_stats = ConnectionStats.of(self._snapshots.latest, self._binding.datagram_stats)
+        return self._latest_stats
 
     @property
     def latest_stats(self) -> ConnectionStats | None:
         """What :meth:`stats` returned last; None before its first call."""
-        return ConnectionStats.of(self._snapshots.latest) if self._snapshots.latest else None
+        return self._latest_stats
 
     # ---- the end ----
 
@@ -374,6 +447,7 @@ class Connection:
         self._snapshots.connection_closed()
         self._sender.connection_closed(reason)
         self._credit.closed()
+        self._datagrams.closed(reason)
         self._inbox.close()
         for stream in self._binding.streams.values():
             ours = cast(BaseStream | None, stream.state)

@@ -19,6 +19,8 @@ class SharedSettings(TypedDict, total=False):
 
     cipher_suite: int | None
     congestion_control_algorithm: str | None
+    datagram_max_payload: int | None
+    datagram_ring_bytes: int
     event_ring_capacity: int | None
     handshake_timeout: float
     idle_timeout: float

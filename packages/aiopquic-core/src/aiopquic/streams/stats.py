@@ -37,9 +37,17 @@ class ConnectionStats:
     stream_bytes_sent: int
     "Application bytes in STREAM frames, without those sent again."
     stream_bytes_received: int
+    datagrams_sent: int
+    datagrams_received: int
+    datagrams_dropped: int
+    "Received, and dropped because nobody took those before in time."
+    datagrams_acked: int
+    datagrams_lost: int
+    datagrams_spurious: int
+    "Declared lost and then acknowledged."
 
     @classmethod
-    def of(cls, snapshot: dict[str, int]) -> ConnectionStats:
+    def of(cls, snapshot: dict[str, int], datagrams: dict[str, int]) -> ConnectionStats:
         """From the bridge's names and units."""
         return cls(
             smoothed_rtt=snapshot["rtt"] * _MICROSECONDS,
@@ -58,4 +66,10 @@ class ConnectionStats:
             bytes_received=snapshot["bytes_received"],
             stream_bytes_sent=snapshot["stream_bytes_sent"],
             stream_bytes_received=snapshot["stream_bytes_received"],
+            datagrams_sent=datagrams["sent"],
+            datagrams_received=datagrams["received"],
+            datagrams_dropped=datagrams["dropped_received"],
+            datagrams_acked=datagrams["acked"],
+            datagrams_lost=datagrams["lost"],
+            datagrams_spurious=datagrams["spurious"],
         )
