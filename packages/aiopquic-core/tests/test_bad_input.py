@@ -88,6 +88,17 @@ WRONG_SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"cadata": 5}, "cadata is PEM text or DER bytes"),
     ({"private_key_password": 1234}, "private_key_password is a text"),
     ({"private_key_password": "a\0b"}, "private_key_password is a text .*without NUL"),
+    ({"key_exchange_groups": [0x1D, 5]}, "key_exchange_groups is a list of some of 0x001d, .*, or None, not"),
+    ({"key_exchange_groups": []}, "key_exchange_groups is a list"),
+    ({"key_exchange_groups": [0x1D, 0x1D]}, "key_exchange_groups is a list"),
+    ({"key_exchange_groups": 0x1D}, "key_exchange_groups is a list"),
+    ({"key_update_interval": 0}, "key_update_interval is 1 to 4194304 packets, or None"),
+    ({"supported_versions": [2]}, "supported_versions is a list of QUIC_V1 and QUIC_V2, or None"),
+    ({"supported_versions": []}, "supported_versions is a list"),
+    ({"supported_versions": 1}, "supported_versions is a list"),
+    ({"session_ticket_file": 5}, "session_ticket_file is a path"),
+    ({"early_data": True}, "early_data is for servers"),
+    ({"pmtud": "always"}, 'pmtud is "basic", "delayed" or "blocked", not'),
     ({"server_name": 5}, "server_name is a text"),
     ({"server_name": "x" * 256}, "server_name is a text of 1 to 255 bytes"),
     ({"server_name": "a\0b"}, "server_name is a text .*without NUL"),
@@ -112,7 +123,7 @@ async def test_wrong_setting(endpoints: Endpoints, settings: dict[str, Any], wor
             pytest.fail("connected")
 
 
-@pytest.mark.parametrize("name", ["pmtud", "verfy_mode", "congestion_control"])
+@pytest.mark.parametrize("name", ["initial_rtt", "verfy_mode", "congestion_control"])
 def test_unknown_option(name: str):
     """robustness.md, "an unknown option accepted": neither as an argument nor as an attribute."""
     with pytest.raises(TypeError, match=name):

@@ -9,6 +9,7 @@
 #include "net/events_out.h"
 #include "net/incoming.h"
 #include "net/picoquic_private.h"
+#include "net/tickets.h"
 #include "net/tls.h"
 #include "net/watch.h"
 
@@ -76,6 +77,9 @@ aiopq_status_t aiopq_engine_new(const aiopq_config_t *config, aiopq_engine_t **r
     }
     if (status == AIOPQ_OK && config->holds_incoming && !aiopq_incoming_setup(engine)) {
         status = AIOPQ_NO_MEMORY;
+    }
+    if (status == AIOPQ_OK && config->session_tickets.length > 0) {
+        status = aiopq_tickets_load(engine, config->session_tickets);
     }
     if (status != AIOPQ_OK) {
         engine_dispose(engine);

@@ -33,6 +33,7 @@ aiopq_status_t aiopq_settings_copy(aiopq_config_t *to, const aiopq_config_t *fro
     to->private_key_password = NULL;
     to->trusted_roots = NULL;
     to->trusted_root_count = 0;
+    memset(&to->session_tickets, 0, sizeof(to->session_tickets));
     memset(to->alpn, 0, sizeof(to->alpn));
     to->keylog_file = to->qlog_dir = to->congestion_control = NULL;
 
@@ -99,6 +100,18 @@ static void set_transport_parameters(picoquic_quic_t *quic, const aiopq_config_t
     picoquic_set_max_data_control(quic, config->max_data);
 }
 
+static picoquic_pmtud_policy_enum pmtud_policy(aiopq_pmtud_t pmtud)
+{
+    switch (pmtud) {
+    case AIOPQ_PMTUD_DELAYED:
+        return picoquic_pmtud_delayed;
+    case AIOPQ_PMTUD_BLOCKED:
+        return picoquic_pmtud_blocked;
+    default:
+        return picoquic_pmtud_basic;
+    }
+}
+
 aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_config_t *config)
 {
     (void)pthread_once(&prepared, prepare_process);
@@ -108,9 +121,11 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
     uint8_t secret[AIOPQ_RESET_SECRET_LENGTH];
     memcpy(secret, config->stateless_reset_secret, sizeof(secret));
     bool has_secret = memcmp(secret, no_secret, sizeof(secret)) != 0;
-    picoquic_quic_t *quic =
-        picoquic_create(config->max_connections, NULL, NULL, NULL, NULL, aiopq_server_callback, engine, NULL,
-                        NULL, has_secret ? secret : NULL, now_us, config->simulated_time_us, NULL, NULL, 0);
+    /* picoquic keeps tickets when it is told of a file for them; it finds none of that name. */
+    const char *ticket_file = config->keeps_sessions ? "" : NULL;
+    picoquic_quic_t *quic = picoquic_create(
+        config->max_connections, NULL, NULL, NULL, NULL, aiopq_server_callback, engine, NULL, NULL,
+        has_secret ? secret : NULL, now_us, config->simulated_time_us, ticket_file, NULL, 0);
     if (quic == NULL) {
         return AIOPQ_FAILED;
     }
@@ -129,6 +144,10 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
     set_transport_parameters(quic, config);
     picoquic_set_default_idle_timeout(quic, config->idle_timeout_ms);
     picoquic_set_default_handshake_timeout(quic, config->handshake_timeout_us);
+    if (config->key_update_interval != 0) {
+        picoquic_set_default_crypto_epoch_length(quic, config->key_update_interval);
+    }
+    picoquic_set_default_pmtud_policy(quic, pmtud_policy(config->pmtud));
     picoquic_set_alpn_select_fn_v2(quic, aiopq_select_alpn);
     picoquic_set_cookie_mode(quic, config->always_retry ? 1 : 0);
     if (config->keylog_file != NULL) {

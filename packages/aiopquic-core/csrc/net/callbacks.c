@@ -86,14 +86,26 @@ int aiopq_conn_callback(picoquic_cnx_t *cnx, uint64_t stream_id, uint8_t *bytes,
     return dispatch(conn, stream, stream_id, bytes, length, event);
 }
 
+aiopq_conn_t *aiopq_conn_of(picoquic_cnx_t *cnx)
+{
+    if (picoquic_get_callback_function(cnx) == aiopq_conn_callback) {
+        return picoquic_get_callback_context(cnx);
+    }
+    aiopq_conn_t *conn = aiopq_conn_new(picoquic_get_callback_context(cnx), false);
+    if (conn != NULL) {
+        conn->cnx = cnx; /* the reference of aiopq_conn_new() is the network thread's */
+        picoquic_set_callback(cnx, aiopq_conn_callback, conn);
+    }
+    return conn;
+}
+
 int aiopq_server_callback(picoquic_cnx_t *cnx, uint64_t stream_id, uint8_t *bytes, size_t length,
                           picoquic_call_back_event_t event, void *engine_ptr, void *stream_ptr)
 {
-    aiopq_conn_t *conn = aiopq_conn_new(engine_ptr, false);
+    (void)engine_ptr; /* aiopq_conn_of() has it from the connection */
+    aiopq_conn_t *conn = aiopq_conn_of(cnx);
     if (conn == NULL) {
         return -1;
     }
-    conn->cnx = cnx; /* the reference of aiopq_conn_new() is the network thread's */
-    picoquic_set_callback(cnx, aiopq_conn_callback, conn);
     return aiopq_conn_callback(cnx, stream_id, bytes, length, event, conn, stream_ptr);
 }

@@ -12,6 +12,10 @@ int aiopq_conn_callback(picoquic_cnx_t *cnx, uint64_t stream_id, uint8_t *bytes,
 int aiopq_server_callback(picoquic_cnx_t *cnx, uint64_t stream_id, uint8_t *bytes, size_t length,
                           picoquic_call_back_event_t event, void *engine_ptr, void *stream_ptr) AIOPQ_NET;
 
+/* Ours for one of picoquic's; for an incoming one whose first event has not come yet it is made here. NULL behind
+ * aiopq_conn_detach(), and without memory. */
+aiopq_conn_t *aiopq_conn_of(picoquic_cnx_t *cnx) AIOPQ_NET;
+
 /* ---- streams (on_stream.c) ---- */
 int aiopq_on_stream_data(aiopq_conn_t *conn, aiopq_stream_t *stream, const uint8_t *bytes, size_t length,
                          bool is_fin) AIOPQ_NET;

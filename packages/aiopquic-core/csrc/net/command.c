@@ -89,13 +89,19 @@ static void do_connect(aiopq_engine_t *engine, aiopq_conn_t *conn)
         fail_connect(conn, 0);
         return;
     }
+    uint32_t version = request->version != 0 ? request->version : engine->config.version;
+    /* picoquic looks for a ticket only where it knows the protocol beforehand; the callback could offer several. */
+    const char *alpn = engine->config.keeps_sessions && request->alpn_count == 1 ? request->strings : NULL;
     conn->cnx = picoquic_create_cnx(engine->quic, none, none, (struct sockaddr *)&request->address,
-                                    engine->now_us, request->version, request->server_name, NULL, 1);
+                                    engine->now_us, version, request->server_name, alpn, 1);
     if (conn->cnx == NULL) {
         fail_connect(conn, PICOQUIC_ERROR_MEMORY);
         return;
     }
     picoquic_set_callback(conn->cnx, aiopq_conn_callback, conn);
+    if (engine->config.desired_version != 0) {
+        picoquic_set_desired_version(conn->cnx, engine->config.desired_version);
+    }
     int error = picoquic_start_client_cnx(conn->cnx);
     if (error != 0) {
         aiopq_close_info_t info = {

@@ -39,6 +39,9 @@ void aiopq_stream_detach(aiopq_stream_t *stream)
     aiopq_stream_unref(stream);
 }
 
+/* Bytes that wait to be sent from which on trying larger packets pays: about where picoquic sees it for its own. */
+#define PMTUD_PAYS_BYTES (256u * 1024)
+
 void aiopq_stream_end_sending(aiopq_stream_t *stream)
 {
     stream->is_send_over = true;
@@ -132,7 +135,11 @@ int aiopq_on_prepare_to_send(aiopq_conn_t *conn, aiopq_stream_t *stream, void *c
         stream->is_send_over = true;
     }
     aiopq_account_sent(stream, length);
-    (void)conn;
+    /* picoquic decides by what waits in its own queues, which are empty: the bytes wait in ours. */
+    if (conn->engine->config.pmtud == AIOPQ_PMTUD_DELAYED &&
+        atomic_load_explicit(&conn->send_queued, memory_order_relaxed) > PMTUD_PAYS_BYTES) {
+        picoquic_cnx_set_pmtud_policy(conn->cnx, picoquic_pmtud_basic);
+    }
     return 0;
 }
 

@@ -10,22 +10,14 @@
 #include <string.h>
 
 #include "net/callbacks.h"
-
-/* Key exchanges that picotls may offer; more than picoquic registers. */
-#define KEY_EXCHANGE_MAX 16
+#include "net/key_exchange.h"
 
 struct aiopq_tls {
     ptls_openssl_override_verify_certificate_t on_verified; /* picotls calls it with the verifier's result */
     bool verifies;                                          /* false: whoever answers is accepted */
-    ptls_key_exchange_algorithm_t *key_exchanges[KEY_EXCHANGE_MAX + 1];
+    bool accepts_none;                                      /* a peer without a certificate is accepted */
+    ptls_key_exchange_algorithm_t *key_exchanges[AIOPQ_KEY_EXCHANGE_MAX + 1];
 };
-
-static aiopq_conn_t *conn_of(ptls_t *tls)
-{
-    picoquic_cnx_t *cnx = *ptls_get_data_ptr(tls);
-    bool is_ours = cnx != NULL && picoquic_get_callback_function(cnx) == aiopq_conn_callback;
-    return is_ours ? picoquic_get_callback_context(cnx) : NULL;
-}
 
 /* Adds one certificate to what the connection will tell of its peer. Without memory it is left out. */
 static void keep_certificate(aiopq_conn_t *conn, X509 *certificate)
@@ -51,8 +43,9 @@ static int on_verified(ptls_openssl_override_verify_certificate_t *self, ptls_t 
                        int x509_error, X509 *certificate, STACK_OF(X509) * chain)
 {
     const aiopq_tls_t *settings = (const aiopq_tls_t *)self; /* its first member */
-    aiopq_conn_t *conn = conn_of(tls);
-    if (!settings->verifies) {
+    aiopq_conn_t *conn = aiopq_conn_of(*ptls_get_data_ptr(tls));
+    bool is_missing = certificate == NULL && result == PTLS_ALERT_CERTIFICATE_REQUIRED;
+    if (!settings->verifies || (is_missing && settings->accepts_none)) {
         result = 0;
     }
     if (conn != NULL && result != 0) {
@@ -213,31 +206,6 @@ static aiopq_status_t set_verifier(aiopq_engine_t *engine, const aiopq_config_t 
     return AIOPQ_OK;
 }
 
-static bool is_hybrid(const ptls_key_exchange_algorithm_t *algorithm)
-{
-    /* IANA gives the ML-KEM groups, alone and in hybrids, these two ranges. */
-    return (algorithm->id >= 0x0200 && algorithm->id <= 0x0204) ||
-           (algorithm->id >= 0x11eb && algorithm->id <= 0x11ed);
-}
-
-/* picotls makes one key share, of the first group. A peer without post-quantum groups and without
- * HelloRetryRequest could not answer a hybrid one, so the classic groups go first, in a list of this
- * engine's own: picoquic's is shared by the whole process. */
-static void order_key_exchanges(aiopq_engine_t *engine)
-{
-    ptls_context_t *context = engine->quic->tls_master_ctx;
-    size_t count = 0;
-    for (int hybrids = 0; hybrids <= 1; hybrids++) {
-        for (size_t i = 0; context->key_exchanges[i] != NULL && count < KEY_EXCHANGE_MAX; i++) {
-            if (is_hybrid(context->key_exchanges[i]) == (hybrids == 1)) {
-                engine->tls->key_exchanges[count++] = context->key_exchanges[i];
-            }
-        }
-    }
-    engine->tls->key_exchanges[count] = NULL;
-    context->key_exchanges = engine->tls->key_exchanges;
-}
-
 aiopq_status_t aiopq_tls_setup(aiopq_engine_t *engine, const aiopq_config_t *config)
 {
     engine->tls = calloc(1, sizeof(*engine->tls));
@@ -246,17 +214,31 @@ aiopq_status_t aiopq_tls_setup(aiopq_engine_t *engine, const aiopq_config_t *con
     }
     engine->tls->on_verified.cb = on_verified;
     engine->tls->verifies = config->verify_peer;
-    order_key_exchanges(engine);
-    if (!config->is_client) {
-        aiopq_status_t status = set_certificate(engine, config);
-        if (status != AIOPQ_OK) {
-            return status;
-        }
-        picoquic_enforce_client_only(engine->quic, 0);
-        return AIOPQ_OK;
+    engine->tls->accepts_none = config->is_peer_certificate_optional;
+    ptls_context_t *context = engine->quic->tls_master_ctx;
+    aiopq_status_t status =
+        aiopq_choose_key_exchanges(config->key_exchange_groups, engine->tls->key_exchanges);
+    if (status != AIOPQ_OK) {
+        return status;
     }
-    picoquic_enforce_client_only(engine->quic, 1);
-    return set_verifier(engine, config);
+    context->key_exchanges = engine->tls->key_exchanges;
+    if (!config->is_client || config->certificate_chain.length > 0) {
+        status = set_certificate(engine, config);
+    }
+    if (status == AIOPQ_OK && (config->is_client || config->verify_peer)) {
+        status = set_verifier(engine, config);
+    }
+    if (status != AIOPQ_OK) {
+        return status;
+    }
+    picoquic_enforce_client_only(engine->quic, config->is_client);
+    if (!config->is_client) {
+        picoquic_set_client_authentication(engine->quic, config->verify_peer);
+        if (!config->accepts_early_data) {
+            context->max_early_data_size = 0; /* tickets say so, and early data of older ones is refused */
+        }
+    }
+    return AIOPQ_OK;
 }
 
 void aiopq_tls_free(aiopq_tls_t *tls)

@@ -5,7 +5,7 @@ Made and checked by ``aiopquic.quic._engine_settings``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["EngineSettings"]
 
@@ -34,12 +34,23 @@ class EngineSettings:
     trusted_roots: tuple[bytes, ...] = ()
     "DER."
     verify_peer: bool = True
+    "A server with it asks its clients for a certificate."
+    is_peer_certificate_optional: bool = False
     stateless_reset_secret: bytes = b""
     "16 bytes, or none for a random one."
     keylog_file: str | None = None
     qlog_dir: str | None = None
     congestion_control: str | None = None
     cipher_suite: int = 0
+    key_exchange_groups: tuple[int, ...] = ()
+    key_update_interval: int = 0
+    version: int = 0
+    desired_version: int = 0
+    pmtud: str = "basic"
+    session_ticket_file: str | None = None
+    session_tickets: bytes = field(default=b"", compare=False)
+    "What the file holds; read when the engine is made."
+    accepts_early_data: bool = False
     max_connections: int = 256
     idle_timeout_ms: int = 30_000
     handshake_timeout_us: int = 0

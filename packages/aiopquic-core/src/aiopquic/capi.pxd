@@ -182,6 +182,11 @@ cdef extern from "aiopquic/config.h" nogil:
     int AIOPQ_ALPN_COUNT_MAX
     int AIOPQ_BIND_ADDRESS_MAX
     int AIOPQ_RESET_SECRET_LENGTH
+    int AIOPQ_KEY_EXCHANGE_MAX
+    ctypedef enum aiopq_pmtud_t:
+        AIOPQ_PMTUD_BASIC
+        AIOPQ_PMTUD_DELAYED
+        AIOPQ_PMTUD_BLOCKED
     ctypedef struct aiopq_config_t:
         bint is_client
         bint always_retry
@@ -198,11 +203,20 @@ cdef extern from "aiopquic/config.h" nogil:
         const aiopq_bytes_t *trusted_roots
         size_t trusted_root_count
         bint verify_peer
+        bint is_peer_certificate_optional
         uint8_t *stateless_reset_secret
         const char *keylog_file
         const char *qlog_dir
         const char *congestion_control
         uint32_t cipher_suite
+        uint16_t *key_exchange_groups
+        uint64_t key_update_interval
+        uint32_t version
+        uint32_t desired_version
+        aiopq_pmtud_t pmtud
+        bint keeps_sessions
+        aiopq_bytes_t session_tickets
+        bint accepts_early_data
         uint32_t max_connections
         uint64_t idle_timeout_ms
         uint64_t handshake_timeout_us
@@ -238,6 +252,7 @@ cdef extern from "aiopquic/engine.h" nogil:
     aiopq_status_t aiopq_engine_start(aiopq_engine_t *engine)
     void aiopq_engine_stop(aiopq_engine_t *engine)
     void aiopq_engine_join(aiopq_engine_t *engine)
+    aiopq_status_t aiopq_engine_session_tickets(aiopq_engine_t *engine, uint8_t **bytes, size_t *length)
     int aiopq_engine_wakeup_fd(const aiopq_engine_t *engine)
     void aiopq_engine_begin_drain(aiopq_engine_t *engine)
     bint aiopq_engine_next_event(aiopq_engine_t *engine, aiopq_event_t *event)
@@ -271,6 +286,7 @@ cdef extern from "aiopquic/engine.h" nogil:
     void aiopq_get_live_counts(aiopq_live_counts_t *counts)
     aiopq_status_t aiopq_engine_answer_incoming(aiopq_engine_t *engine, uint64_t handle, aiopq_incoming_answer_t answer)
     aiopq_status_t aiopq_check_congestion_control(const char *name)
+    size_t aiopq_key_exchange_groups(uint16_t *groups)
     ctypedef struct aiopq_connect_args_t:
         sockaddr_storage address
         const char *server_name

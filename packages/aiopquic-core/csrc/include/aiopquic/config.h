@@ -15,7 +15,15 @@ typedef struct aiopq_bytes {
 
 #define AIOPQ_ALPN_COUNT_MAX 32
 #define AIOPQ_RESET_SECRET_LENGTH 16
+#define AIOPQ_KEY_EXCHANGE_MAX 16
 #define AIOPQ_BIND_ADDRESS_MAX 2 /* at most one per address family */
+
+/* When packets larger than the smallest are tried (path MTU discovery, RFC 9000 section 14.3). */
+typedef enum aiopq_pmtud {
+    AIOPQ_PMTUD_BASIC = 0, /* as soon as a connection has a moment for it */
+    AIOPQ_PMTUD_DELAYED,   /* once there is enough to send that it pays */
+    AIOPQ_PMTUD_BLOCKED    /* never */
+} aiopq_pmtud_t;
 
 typedef struct aiopq_config {
     bool is_client;
@@ -40,12 +48,13 @@ typedef struct aiopq_config {
 
     const char *alpn[AIOPQ_ALPN_COUNT_MAX]; /* server: accepted, in order of preference; NULL ends the list */
 
-    aiopq_bytes_t certificate_chain;    /* PEM; server only */
+    aiopq_bytes_t certificate_chain;    /* PEM; a client presents it when it has one and is asked */
     aiopq_bytes_t private_key;          /* PEM */
     const char *private_key_password;   /* NULL when the key is not encrypted */
     const aiopq_bytes_t *trusted_roots; /* DER, one entry a certificate */
     size_t trusted_root_count;
-    bool verify_peer;
+    bool verify_peer;                  /* server: asks clients for a certificate */
+    bool is_peer_certificate_optional; /* server: a client without one is accepted */
 
     /* Stateless reset tokens are made of it (RFC 9000 section 10.3.2): a server that is started again with the
      * same one can end the connections that it has lost. All zero: a random one. */
@@ -55,6 +64,17 @@ typedef struct aiopq_config {
     const char *qlog_dir;           /* NULL: off */
     const char *congestion_control; /* a name picoquic knows */
     uint32_t cipher_suite;          /* IANA number; 0 leaves picoquic's list */
+    uint16_t
+        key_exchange_groups[AIOPQ_KEY_EXCHANGE_MAX]; /* IANA numbers, the preferred first; 0 ends the list.
+                                                             An empty one: all, classic groups first */
+    uint64_t key_update_interval;                    /* packets sent per key phase; 0: picoquic's number */
+    uint32_t version;                                /* client: the first one to try; 0: version 1 */
+    uint32_t desired_version; /* client: what the server should change to (RFC 9368); 0: none */
+    aiopq_pmtud_t pmtud;
+
+    bool keeps_sessions;           /* client: tickets are kept and used (RFC 8446 section 2.2) */
+    aiopq_bytes_t session_tickets; /* client: what aiopq_engine_session_tickets() gave before */
+    bool accepts_early_data;       /* server: 0-RTT data is taken (RFC 9001 section 4.6) */
 
     uint32_t max_connections;
     uint64_t idle_timeout_ms;                   /* 0: none */

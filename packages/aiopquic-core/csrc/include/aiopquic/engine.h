@@ -30,6 +30,11 @@ AIOPQ_API void aiopq_engine_stop(aiopq_engine_t *engine) AIOPQ_LOOP;
  * runs. */
 AIOPQ_API void aiopq_engine_join(aiopq_engine_t *engine) AIOPQ_LOOP;
 
+/* The session tickets that the engine has and did not use yet, for another engine's configuration: *bytes is
+ * malloc'd, NULL when there are none. Secret: they stand for the peers' keys. After the join. */
+AIOPQ_API aiopq_status_t aiopq_engine_session_tickets(aiopq_engine_t *engine, uint8_t **bytes,
+                                                      size_t *length) AIOPQ_LOOP;
+
 /* Becomes readable when events wait. Owned by the engine. */
 AIOPQ_API int aiopq_engine_wakeup_fd(const aiopq_engine_t *engine) AIOPQ_LOOP;
 
@@ -79,6 +84,10 @@ AIOPQ_API void aiopq_get_live_counts(aiopq_live_counts_t *counts);
 /* AIOPQ_OK when picoquic has a congestion controller of that name. */
 AIOPQ_API aiopq_status_t aiopq_check_congestion_control(const char *name);
 
+/* The key exchange groups that there are, by their IANA numbers, in the order of the default; returns how
+ * many, at most AIOPQ_KEY_EXCHANGE_MAX. */
+AIOPQ_API size_t aiopq_key_exchange_groups(uint16_t *groups);
+
 /* Decides about a client that an INCOMING event told of. An answer that comes too late, for a client that has been
  * dropped in the meantime, does nothing. */
 AIOPQ_API aiopq_status_t aiopq_engine_answer_incoming(aiopq_engine_t *engine, uint64_t handle,
@@ -90,7 +99,7 @@ typedef struct aiopq_connect_args {
     struct sockaddr_storage address; /* where to connect to */
     const char *server_name;         /* for SNI and for the name check; NULL: neither */
     const char *const *alpn;         /* offered in this order; NULL ends the list */
-    uint32_t version;                /* first version to try; 0: version 1 */
+    uint32_t version;                /* first version to try; 0: that of the configuration */
 } aiopq_connect_args_t;
 
 /* Makes a client connection. The result is the caller's reference, given back with aiopq_conn_unref().

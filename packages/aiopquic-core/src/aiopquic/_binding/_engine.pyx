@@ -2,6 +2,7 @@
 """The engine on the loop thread: made, started, drained, stopped. Every method belongs to that thread."""
 cimport cython
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 
 from aiopquic._binding._connection cimport Connection, wrap_connection
@@ -44,7 +45,11 @@ from aiopquic.capi cimport (
     AIOPQ_EVENT_STREAM_STOPPED,
     AIOPQ_EVENT_STREAM_WRITABLE,
     AIOPQ_INVALID,
+    AIOPQ_KEY_EXCHANGE_MAX,
     AIOPQ_OK,
+    AIOPQ_PMTUD_BASIC,
+    AIOPQ_PMTUD_BLOCKED,
+    AIOPQ_PMTUD_DELAYED,
     AIOPQ_RESET_SECRET_LENGTH,
     aiopq_abi_version,
     aiopq_build_id,
@@ -73,6 +78,7 @@ from aiopquic.capi cimport (
     aiopq_engine_new,
     aiopq_engine_next_event,
     aiopq_engine_rearm,
+    aiopq_engine_session_tickets,
     aiopq_engine_start,
     aiopq_engine_stop,
     aiopq_engine_t,
@@ -82,6 +88,7 @@ from aiopquic.capi cimport (
     aiopq_get_live_counts,
     aiopq_incoming_answer_t,
     aiopq_incoming_info_t,
+    aiopq_key_exchange_groups,
     aiopq_live_counts_t,
     aiopq_openssl_version,
     aiopq_picoquic_version,
@@ -91,7 +98,8 @@ from aiopquic.capi cimport (
     aiopq_stream_owner,
     aiopq_stream_ref,
 )
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from posix.unistd cimport getpid
 
@@ -157,7 +165,20 @@ cdef class Engine:
         config.keylog_file = as_text(settings.keylog_file, keep)
         config.qlog_dir = as_text(settings.qlog_dir, keep)
         config.congestion_control = as_text(settings.congestion_control, keep)
+        config.is_peer_certificate_optional = settings.is_peer_certificate_optional
         config.cipher_suite = settings.cipher_suite
+        if len(settings.key_exchange_groups) > AIOPQ_KEY_EXCHANGE_MAX:
+            raise ValueError("too many key exchange groups")
+        for i, group in enumerate(settings.key_exchange_groups):
+            config.key_exchange_groups[i] = group
+        config.key_update_interval = settings.key_update_interval
+        config.version = settings.version
+        config.desired_version = settings.desired_version
+        config.pmtud = {"basic": AIOPQ_PMTUD_BASIC, "delayed": AIOPQ_PMTUD_DELAYED,
+                        "blocked": AIOPQ_PMTUD_BLOCKED}[settings.pmtud]
+        config.keeps_sessions = settings.session_ticket_file is not None
+        fill_bytes(&config.session_tickets, settings.session_tickets, keep)
+        config.accepts_early_data = settings.accepts_early_data
         config.max_connections = settings.max_connections
         config.idle_timeout_ms = settings.idle_timeout_ms
         config.handshake_timeout_us = settings.handshake_timeout_us
@@ -210,6 +231,18 @@ cdef class Engine:
         with nogil:
             aiopq_engine_join(self._ptr)
         self.is_running = False
+
+    def session_tickets(self):
+        """The session tickets that were not used yet, as bytes for another engine's settings; after ``join``."""
+        cdef uint8_t *tickets
+        cdef size_t length
+        status = aiopq_engine_session_tickets(self._ptr, &tickets, &length)
+        if status != AIOPQ_OK:
+            fail(status, None)
+        try:
+            return PyBytes_FromStringAndSize(<const char *>tickets, <Py_ssize_t>length) if length else b""
+        finally:
+            free(tickets)
 
     def rearm(self):
         """Make the descriptor readable, for events that were taken from the engine and not yet handed on."""
@@ -430,6 +463,13 @@ def live_counts():
 def is_congestion_control(str name):
     """True when picoquic has a congestion controller of that name."""
     return aiopq_check_congestion_control(name.encode()) == AIOPQ_OK
+
+
+def key_exchange_groups():
+    """The key exchange groups that there are, by their IANA numbers, in the order of the default."""
+    cdef uint16_t groups[32]
+    cdef size_t i
+    return tuple(groups[i] for i in range(aiopq_key_exchange_groups(groups)))
 
 
 def native_versions():

@@ -105,7 +105,7 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
         private_key=b"" if is_client else read_private_key(key_file),
         private_key_password=key_password.encode() if isinstance(key_password, str) else key_password,
         trusted_roots=trusted_roots(ca_file) if is_client and verify_peer else (),
-        verify_peer=verify_peer,
+        verify_peer=is_client and verify_peer,
         keylog_file=keylog_file,
         qlog_dir=qlog_folder(qlog_dir),
         congestion_control=congestion_control_algorithm,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import socket
+import ssl
 import sys
 
 from aiopquic._files import StrPath, check_keylog, qlog_folder, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
-from aiopquic.exceptions import ConfigurationError
-from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.exceptions import CertificateFileError, ConfigurationError
+from aiopquic.quic.configuration import QUIC_V1, QuicConfiguration
 
-__all__ = ["alpn_of", "engine_settings"]
+__all__ = ["alpn_of", "check_host", "engine_settings"]
 
 #: Asked of the system for each socket: enough for the bursts of a fast sender on one host.
 _SOCKET_BUFFER_BYTES = 4 << 20
@@ -38,11 +41,11 @@ def engine_settings(
     configuration.validate()
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
-    is_client = configuration.is_client
     keylog_file = _path(configuration.secrets_log_file) or os.environ.get("SSLKEYLOGFILE") or None
     check_keylog(keylog_file)
+    certificate, key = _own_certificate(configuration)
     settings = EngineSettings(
-        is_client=is_client,
+        is_client=configuration.is_client,
         always_retry=always_retry,
         holds_incoming=holds_incoming,
         bind_addresses=bind_addresses,
@@ -53,14 +56,22 @@ def engine_settings(
         use_pipe_waker=os.environ.get("AIOPQUIC_WAKER") == "pipe",
         verify_peer=configuration.verify_peer,
         stateless_reset_secret=configuration.stateless_reset_secret or b"",
-        certificate_chain=b"" if is_client else read_certificate(configuration.certificate_file),
-        private_key=b"" if is_client else read_private_key(configuration.private_key_file),
-        private_key_password=None if is_client else _bytes(configuration.private_key_password),
+        certificate_chain=certificate,
+        private_key=key,
+        private_key_password=_bytes(configuration.private_key_password) if key else None,
         trusted_roots=_trusted_roots(configuration),
         keylog_file=keylog_file,
         qlog_dir=qlog_folder(configuration.qlog_dir),
         congestion_control=configuration.congestion_control_algorithm,
+        is_peer_certificate_optional=not configuration.is_client and configuration.verify_mode == ssl.CERT_OPTIONAL,
         cipher_suite=configuration.cipher_suite or 0,
+        key_exchange_groups=tuple(configuration.key_exchange_groups or ()),
+        key_update_interval=configuration.key_update_interval or 0,
+        version=_first_version(configuration),
+        desired_version=configuration.desired_version,
+        pmtud=configuration.pmtud,
+        session_ticket_file=_path(configuration.session_ticket_file),
+        accepts_early_data=configuration.early_data,
         max_connections=configuration.max_connections,
         idle_timeout_ms=max(round(configuration.idle_timeout * 1000), 1 if configuration.idle_timeout else 0),
         handshake_timeout_us=round(configuration.handshake_timeout * 1_000_000),
@@ -81,10 +92,40 @@ def engine_settings(
     return settings
 
 
+def _own_certificate(configuration: QuicConfiguration) -> tuple[bytes, bytes]:
+    """Chain and key as PEM: a server's always, a client's when it has them."""
+    certificate, key = configuration.certificate_file, configuration.private_key_file
+    if configuration.is_client:
+        if certificate is None and key is None:
+            return b"", b""
+        if certificate is None or key is None:
+            raise CertificateFileError(
+                "a client's certificate needs its key: set certificate_file and private_key_file"
+            )
+    return read_certificate(certificate), read_private_key(key)
+
+
 def _trusted_roots(configuration: QuicConfiguration) -> tuple[bytes, ...]:
-    if not configuration.is_client or not configuration.verify_peer:
+    if not configuration.verify_peer:
         return ()
     return trusted_roots(configuration.cafile, configuration.capath, configuration.cadata)
+
+
+def check_host(host: str, family: int | None) -> None:
+    """Raise when ``host`` is an IP literal of another family than ``ip_family`` allows."""
+    try:
+        version = ipaddress.ip_address(host.partition("%")[0]).version
+    except ValueError:
+        return
+    if family in (socket.AF_INET, socket.AF_INET6) and family != (socket.AF_INET if version == 4 else socket.AF_INET6):
+        asked = "socket.AF_INET" if family == socket.AF_INET else "socket.AF_INET6"
+        raise ConfigurationError(f"{host} is an IPv{version} address, which ip_family={asked} excludes")
+
+
+def _first_version(configuration: QuicConfiguration) -> int:
+    """The version of the first packet: 1 when it is among them, since every server knows it."""
+    versions = configuration.supported_versions
+    return QUIC_V1 if versions is None or QUIC_V1 in versions else versions[0]
 
 
 def _check_incoming(settings: EngineSettings) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from aiopquic._binding._engine import is_congestion_control
+from aiopquic._binding._engine import is_congestion_control, key_exchange_groups
 from aiopquic._files import StrPath
 from aiopquic.exceptions import ConfigurationError
 
-__all__ = ["CIPHER_SUITES", "QUIC_V1", "QUIC_V2", "QuicConfiguration"]
+__all__ = ["CIPHER_SUITES", "QUIC_V1", "QUIC_V2", "QuicConfiguration", "available_key_exchange_groups"]
 
 QUIC_V1 = 0x00000001
 "RFC 9000."
@@ -28,8 +28,31 @@ _MAX_VARINT = (1 << 62) - 1
 _MAX_ALPN_OFFERED = 16
 _MAX_ALPN_ACCEPTED = 31
 
+_PATHS = (
+    "certificate_file",
+    "private_key_file",
+    "cafile",
+    "capath",
+    "secrets_log_file",
+    "qlog_dir",
+    "session_ticket_file",
+)
+
+#: AES-GCM keys may protect 2**23 packets (RFC 9001 section 6.6); half of that leaves time for the change.
+_MAX_KEY_UPDATE_INTERVAL = 1 << 22
+
+_PMTUD = ("basic", "delayed", "blocked")
+
 #: ``verify_mode`` values: asked for by name, or by the constants of ``ssl``.
 _VERIFY_MODES = (None, ssl.CERT_NONE, ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED)
+
+
+def available_key_exchange_groups() -> tuple[int, ...]:
+    """The groups that there are, by their IANA numbers, in the order of the default: classic ones first.
+
+    0x001d is X25519, 0x0017 secp256r1; hybrids with ML-KEM, such as 0x11ec, X25519MLKEM768, need OpenSSL 3.5.
+    """
+    return key_exchange_groups()
 
 
 @dataclass
@@ -59,19 +82,23 @@ class QuicConfiguration:
     server_name: str | None = None
     "Client: the name for SNI, and that the certificate must carry; None takes the host that is connected to."
     certificate_file: StrPath | None = None
-    "Server: a PEM file with the certificate chain, the server's own first."
+    "A PEM file with the certificate chain, one's own first; a client presents it when the server asks."
     private_key_file: StrPath | None = None
-    "Server: a PEM file with the private key."
+    "A PEM file with the private key."
     private_key_password: str | bytes | None = None
     "Decrypts the private key."
     verify_mode: int | None = None
-    "None or ssl.CERT_REQUIRED verifies the server's certificate and name; ssl.CERT_NONE accepts anything."
+    """Client: None, ssl.CERT_OPTIONAL or ssl.CERT_REQUIRED verify the server's certificate and name; ssl.CERT_NONE
+    accepts anything. Server: ssl.CERT_REQUIRED asks clients for a certificate and verifies it, ssl.CERT_OPTIONAL
+    also accepts clients without one; None and ssl.CERT_NONE ask for none."""
     cafile: StrPath | None = None
-    "A PEM file of trusted certificates; with no trust setting at all, those of certifi."
+    "A PEM file of trusted certificates; a client with no trust setting at all trusts those of certifi."
     capath: StrPath | None = None
     "A folder of PEM files with trusted certificates."
     cadata: str | bytes | None = None
     "Trusted certificates as PEM text or DER bytes."
+    key_exchange_groups: Sequence[int] | None = None
+    "IANA numbers, the preferred first, of :func:`available_key_exchange_groups`. None: all, classic groups first."
     stateless_reset_secret: bytes | None = None
     "Server: 16 bytes; with those of its predecessor a restarted server ends the connections lost (RFC 9000 10.3)."
     secrets_log_file: StrPath | None = None
@@ -98,6 +125,17 @@ class QuicConfiguration:
     "Server: connections that may be open at once; more are refused."
     cipher_suite: int | None = None
     "One of CIPHER_SUITES, to allow only that one."
+    key_update_interval: int | None = None
+    "Packets sent before the keys are changed (RFC 9001 section 6). None: 4 million."
+    supported_versions: list[int] | None = None
+    "Client: QUIC_V1 and QUIC_V2 in the order of preference; servers accept both. None: version 1."
+    session_ticket_file: StrPath | None = None
+    """Client: a file that keeps session tickets, for shorter handshakes and 0-RTT (RFC 8446 section 2.2). They are used
+    where one application protocol alone is offered."""
+    early_data: bool = False
+    "Server: accept 0-RTT data, which an attacker can replay (RFC 9001 section 9.2)."
+    pmtud: str = "basic"
+    'When larger packets are tried: "basic" at once, "delayed" when much is to be sent, "blocked" never.'
     event_ring_capacity: int | None = None
     "Commands that may wait for the network thread; more raise BufferError. None: no limit."
     ip_family: int | None = None
@@ -133,8 +171,16 @@ class QuicConfiguration:
 
     @property
     def verify_peer(self) -> bool:
-        """True when the server's certificate and name are verified."""
-        return self.verify_mode is None or self.verify_mode != ssl.CERT_NONE
+        """True when the peer's certificate is verified: a server's, and its name, or a client's."""
+        if self.is_client:
+            return self.verify_mode is None or self.verify_mode != ssl.CERT_NONE
+        return self.verify_mode in (ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED)
+
+    @property
+    def desired_version(self) -> int:
+        """The version that a client prefers to version 1, 0 for none."""
+        first = self.supported_versions[0] if self.supported_versions else QUIC_V1
+        return 0 if first == QUIC_V1 else first
 
     def validate(self) -> None:
         """Raise ConfigurationError for the first setting that can't be, saying what would be right."""
@@ -143,6 +189,8 @@ class QuicConfiguration:
         self._validate_times()
         self._validate_numbers()
         self._validate_choices()
+        self._validate_versions()
+        self._validate_trust()
 
     def _validate_alpn(self) -> None:
         if self.alpn_protocols is None:
@@ -157,7 +205,7 @@ class QuicConfiguration:
                 raise ConfigurationError(f"an ALPN protocol is a text of 1 to 255 bytes without NUL, not {name!r}")
 
     def _validate_texts(self) -> None:
-        for name in ("certificate_file", "private_key_file", "cafile", "capath", "secrets_log_file", "qlog_dir"):
+        for name in _PATHS:
             value = getattr(self, name)
             if value is not None and not isinstance(value, str | os.PathLike):
                 raise ConfigurationError(f"{name} is a path, or None, not {value!r}")
@@ -194,6 +242,8 @@ class QuicConfiguration:
             self._require("socket_buffer_size", 1, 1 << 30, "bytes, or None")
         if self.event_ring_capacity is not None:
             self._require("event_ring_capacity", 1, 1 << 31, "commands, or None")
+        if self.key_update_interval is not None:
+            self._require("key_update_interval", 1, _MAX_KEY_UPDATE_INTERVAL, "packets, or None")
         if self.max_datagram_frame_size is not None:
             self._require("max_datagram_frame_size", 0, (1 << 32) - 1, "bytes, or None")
         self._require("datagram_ring_bytes", 4096, 1 << 40, "bytes")
@@ -216,12 +266,56 @@ class QuicConfiguration:
         if self.cipher_suite is not None and self.cipher_suite not in CIPHER_SUITES:
             allowed = ", ".join(f"{suite:#06x}" for suite in CIPHER_SUITES)
             raise ConfigurationError(f"cipher_suite is one of {allowed}, or None, not {self.cipher_suite!r}")
+        self._validate_groups()
+        if self.pmtud not in _PMTUD:
+            raise ConfigurationError(f'pmtud is "basic", "delayed" or "blocked", not {self.pmtud!r}')
+        if not isinstance(self.early_data, bool):
+            raise ConfigurationError(f"early_data is True or False, not {self.early_data!r}")
         if self.verify_mode not in _VERIFY_MODES:
             raise ConfigurationError(f"verify_mode is None or a VerifyMode of ssl, not {self.verify_mode!r}")
         if self.ip_family not in (None, socket.AF_INET, socket.AF_INET6):
             raise ConfigurationError(f"ip_family is socket.AF_INET, socket.AF_INET6 or None, not {self.ip_family!r}")
         if self.qlog_dir is not None and not Path(self.qlog_dir).is_dir():
             raise ConfigurationError(f"qlog_dir {str(self.qlog_dir)!r} is not an existing folder")
+
+    def _validate_groups(self) -> None:
+        groups = self.key_exchange_groups
+        if groups is None:
+            return
+        there_are = available_key_exchange_groups()
+        is_list = isinstance(groups, Sequence) and not isinstance(groups, str | bytes)
+        if not is_list or not groups or len(set(groups)) != len(groups) or not set(groups) <= set(there_are):
+            allowed = ", ".join(f"{group:#06x}" for group in there_are)
+            raise ConfigurationError(f"key_exchange_groups is a list of some of {allowed}, or None, not {groups!r}")
+
+    def _validate_versions(self) -> None:
+        versions = self.supported_versions
+        if versions is not None and (
+            not isinstance(versions, list | tuple)
+            or not versions
+            or len(set(versions)) != len(versions)
+            or not set(versions) <= {QUIC_V1, QUIC_V2}
+        ):
+            raise ConfigurationError(f"supported_versions is a list of QUIC_V1 and QUIC_V2, or None, not {versions!r}")
+        if versions is not None and not self.is_client and len(versions) != 2:
+            raise ConfigurationError("a server accepts versions 1 and 2: give supported_versions both, or None")
+        if not self.is_client and self.session_ticket_file is not None:
+            raise ConfigurationError("session_ticket_file is for clients: a server keeps no tickets")
+        if self.is_client and self.early_data:
+            raise ConfigurationError("early_data is for servers: a client sends 0-RTT data by wait_connected=False")
+
+    def _validate_trust(self) -> None:
+        """A server that was told whom to trust must not accept everybody, and one that verifies must be told whom."""
+        if self.is_client:
+            return
+        given = [name for name in ("cafile", "capath", "cadata") if getattr(self, name) is not None]
+        if given and self.verify_mode is None:
+            raise ConfigurationError(
+                f"a server with {given[0]} needs a verify_mode: ssl.CERT_REQUIRED or ssl.CERT_OPTIONAL to verify "
+                "clients, ssl.CERT_NONE to ask them for nothing"
+            )
+        if self.verify_peer and not given:
+            raise ConfigurationError("a server that verifies clients needs cafile, capath or cadata: whom to trust")
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in _FIELD_NAMES and _FIELD_NAMES:

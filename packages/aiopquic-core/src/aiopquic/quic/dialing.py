@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiopquic._sinks import ConnectionSink, HandshakeInfo
 from aiopquic.exceptions import CloseKind, CloseReason, QuicConnectionError, WouldBlockError
-from aiopquic.quic._engine_settings import alpn_of
+from aiopquic.quic._engine_settings import alpn_of, check_host
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
 from aiopquic.quic.pool import EngineLease, acquire_engine
@@ -53,6 +53,7 @@ async def dial(
     Cancellation: safe; what was begun is closed.
     """
     configuration.validate()
+    check_host(host, configuration.ip_family)
     attempts = _Race(host, configuration, bind)
     try:
         async with asyncio.timeout(configuration.handshake_timeout):

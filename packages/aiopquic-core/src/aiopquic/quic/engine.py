@@ -6,11 +6,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiopquic._binding._engine import Engine
 from aiopquic._files import explain
 from aiopquic._settings import EngineSettings
+from aiopquic._tickets import load_tickets, save_tickets
 from aiopquic.exceptions import BindError, CertificateFileError
 from aiopquic.quic._engine_settings import engine_settings
 from aiopquic.quic.configuration import QuicConfiguration
@@ -55,8 +57,10 @@ class QuicEngine:
             always_retry=retry,
             holds_incoming=on_incoming is not None,
         )
+        self._ticket_file = self.settings.session_ticket_file
+        tickets = load_tickets(self._ticket_file) if self._ticket_file is not None else b""
         try:
-            self._engine = Engine(self.settings)
+            self._engine = Engine(replace(self.settings, session_tickets=tickets))
         except CertificateFileError as error:
             files = configuration.certificate_file, configuration.private_key_file
             raise explain(error, *files, bool(configuration.private_key_password)) from None
@@ -164,6 +168,8 @@ class QuicEngine:
         self.detach()
         if self._engine.is_running:
             self._engine.join()
+            if self._ticket_file is not None:
+                save_tickets(self._ticket_file, self._engine.session_tickets())
         while self._engine.drain():
             pass
         self._engine.sink = None  # lets both go without a round of the garbage collector

@@ -7,6 +7,7 @@ import ipaddress
 import socket
 
 from aiopquic._addresses import has_ipv6
+from aiopquic.quic._engine_settings import check_host
 
 __all__ = ["bind_addresses"]
 
@@ -17,6 +18,7 @@ async def bind_addresses(host: str | None, family: int | None) -> tuple[str, ...
     None, ``""`` and ``"::"`` are the wildcard addresses of both families.
 
     Raises:
+        ConfigurationError: ``host`` is an IP literal of another family.
         socket.gaierror: ``host`` can't be resolved.
     """
     if host in (None, "", "::"):
@@ -25,6 +27,7 @@ async def bind_addresses(host: str | None, family: int | None) -> tuple[str, ...
             return ("0.0.0.0",)
         return ("::",) if family == socket.AF_INET6 else both
     assert host is not None
+    check_host(host, family)
     try:
         ipaddress.ip_address(host.partition("%")[0])
         return (host,)
