@@ -322,7 +322,8 @@ static void wake(aiopq_driver_t *driver)
 
 static void join(aiopq_driver_t *driver)
 {
-    atomic_store_explicit(&driver->must_end, true, memory_order_relaxed);
+    /* An engine that was asked to stop ends by itself, once its closes are on the wire. */
+    atomic_store_explicit(&driver->must_end, !driver->engine->was_stopped, memory_order_relaxed);
     wake(driver);
     (void)pthread_join(driver->thread, NULL);
     driver_free(driver);

@@ -17,7 +17,8 @@ struct aiopq_driver {
     pthread_t thread;                       /* loop thread */
     void *(*run)(void *);                   /* picoquic's loop */
     void *run_argument;
-    bool is_ready; /* network thread: the sockets are open */
+    bool is_joined; /* loop thread */
+    bool is_ready;  /* network thread: the sockets are open */
 };
 
 /* Runs on the network thread even though picoquic's loop ends with pthread_exit(). */
@@ -55,7 +56,9 @@ static int create_thread(void **thread_id, picoquic_thread_fn run, void *argumen
 static void join_thread(void **thread_id)
 {
     aiopq_driver_t *driver = *thread_id;
-    (void)pthread_join(driver->thread, NULL);
+    if (!driver->is_joined) {
+        (void)pthread_join(driver->thread, NULL);
+    }
 }
 
 static void name_thread(const char *name)
@@ -122,7 +125,12 @@ static void wake_network(aiopq_driver_t *driver)
 
 static void join(aiopq_driver_t *driver)
 {
-    picoquic_delete_network_thread(driver->context); /* wakes and joins */
+    if (driver->engine->was_stopped) {
+        /* It ends by itself, once its closes are on the wire. */
+        (void)pthread_join(driver->thread, NULL);
+        driver->is_joined = true;
+    }
+    picoquic_delete_network_thread(driver->context); /* wakes, and joins by join_thread() */
     free(driver);
 }
 

@@ -31,8 +31,9 @@ aiopq_status_t aiopq_engine_start(aiopq_engine_t *engine)
 void aiopq_engine_stop(aiopq_engine_t *engine)
 {
     if (engine->driver != NULL && !engine->was_stopped) {
-        engine->was_stopped = true;
-        (void)aiopq_command_post(engine, &(aiopq_command_t){.type = AIOPQ_COMMAND_STOP});
+        /* Without memory for the command there is no stop, and joining ends the thread as it is. */
+        engine->was_stopped =
+            aiopq_command_post(engine, &(aiopq_command_t){.type = AIOPQ_COMMAND_STOP}) == AIOPQ_OK;
     }
 }
 
@@ -40,9 +41,9 @@ void aiopq_engine_join(aiopq_engine_t *engine)
 {
     aiopq_driver_t *driver = engine->driver;
     if (driver != NULL) {
-        engine->was_stopped = true;
         engine->driver = NULL;
         engine->wake_network = NULL;
         engine->join_network(driver);
+        engine->was_stopped = true;
     }
 }
