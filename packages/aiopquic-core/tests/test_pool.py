@@ -323,7 +323,6 @@ async def test_a_process_ends(endpoints: Endpoints, certificates: Certificates, 
             await process.wait()
             raise
         assert process.returncode == 0, errors.decode()
-        assert b"Traceback" not in errors or "no exit" in end or "thread" in end, errors.decode()
         peer = await server.peer()
         ended = await peer.wait_for(ConnectionTerminated, timeout=5.0)  # far from the idle timeout
         assert ended.close_reason.is_remote
