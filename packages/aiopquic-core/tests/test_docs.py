@@ -27,6 +27,7 @@ PAGES = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", EXAMPLES / "README.md", *DOCS.rglob("*.md")]
 )
 PACKAGE = ROOT / "packages" / "aiopquic-core"
+CSRC_TESTS = PACKAGE / "csrc" / "tests"
 #: What a path on a page may be relative to.
 BASES = (ROOT, PACKAGE, PACKAGE / "csrc", PACKAGE / "src" / "aiopquic", PACKAGE / "tests", DOCS, ROOT / "third_party")
 SOURCES = ("csrc/**/*.[ch]", "src/**/*.py", "src/**/*.pyx", "src/**/*.pxd", "cmake/*", "CMakeLists.txt")
@@ -41,6 +42,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.M)
 CODE = re.compile(r"`([^`\n]+)`")
+TEST_NAME = re.compile(r"\b(test_\w+\.(?:py|c))::(\w+)")
 PATH = re.compile(r"[\w./-]+/[\w.-]+\.(?:pyi|pyx|pxd|py|c|h|md|json|cmake|map)\b")
 
 
@@ -174,6 +176,15 @@ def test_names_and_paths_exist(page: Path) -> None:
 def test_index_lists_every_page() -> None:
     linked = {(DOCS / link).resolve() for link in LINK.findall((DOCS / "index.md").read_text())}
     assert {page for page in DOCS.rglob("*.md") if page.name != "index.md"} <= linked
+
+
+def test_named_tests_exist() -> None:
+    """`FILE::NAME` on a page is a Python test or a case of a C test."""
+    named = {name for page in PAGES for code in CODE.findall(prose(page)) for name in TEST_NAME.findall(code)}
+    assert len(named) > 50
+    for file, name in named:
+        folder, wanted = (PACKAGE / "tests", f"def {name}(") if file.endswith(".py") else (CSRC_TESTS, f"TEST({name})")
+        assert wanted in (folder / file).read_text(), f"{file} has no {name}"
 
 
 def test_every_exception_is_explained() -> None:
