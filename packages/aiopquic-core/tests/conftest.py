@@ -14,6 +14,7 @@ from aiopquic.testing.fixtures import (  # noqa: F401 - fixtures and a hook
     LoopErrors,
     pytest_runtest_makereport,
     quic_certificate,
+    quic_connections,
     quic_echo_server,
     quic_leak_check,
     quic_loop_errors,

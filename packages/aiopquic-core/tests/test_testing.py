@@ -11,6 +11,7 @@ import pytest
 
 from aiopquic.asyncio import connect, serve
 from aiopquic.testing import assert_no_leaks
+from aiopquic.testing.fixtures import StreamsPair
 from aiopquic.testing.loopback import Loopback, Pair, RunningServer
 
 TIME_LIMIT = 60
@@ -54,6 +55,12 @@ async def test_an_echo_server(quic_echo_server: RunningServer, quic_loopback: Lo
     async with quic_loopback.connect(quic_echo_server) as client:
         client.quic.send_stream_data(0, b"hello", end_stream=True)
         assert await client.wait_end(0) == b"hello"
+
+
+async def test_a_pair_of_connections(quic_connections: StreamsPair):
+    stream = await quic_connections.client.open_stream()
+    await stream.write(b"hello", end_stream=True)
+    assert await (await quic_connections.peer.accept_stream()).read_all() == b"hello"
 
 
 async def test_an_exception_is_not_hidden_by_the_check(quic_loopback: Loopback):

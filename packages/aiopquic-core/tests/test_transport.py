@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import select
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from aiopquic._binding._transport import TransportContext
 from aiopquic.exceptions import BindError, CertificateFileError, StreamClosedError
 from aiopquic.testing.certificates import dev_certificate
 
-from .transport_pair import APP_CLOSE, DATA, FIN, READY, RESET, STOP, Pair
+from .transport_pair import APP_CLOSE, READY, Pair
 
 
 @pytest.fixture
@@ -41,34 +39,6 @@ def test_the_documents_example_connects(pair: Pair) -> None:
     assert server_handle != pair.handle
 
 
-def test_data_goes_both_ways_with_fin(pair: Pair) -> None:
-    """The tuples carry stream id, data, FIN and the connection's handle."""
-    server_handle = pair.connected()
-    pair.client.tx_send_stream(pair.handle, 0, b"question", True)
-    pair.until(lambda: bool(pair.of(pair.server_events, FIN)))
-    event = pair.of(pair.server_events, FIN)[0]
-    assert (event[1], bytes(event[2]), event[3], event[5]) == (0, b"question", True, server_handle)
-    pair.server.push_tx_event(129, 0, b"answer", cnx_ptr=server_handle)
-    pair.until(lambda: bool(pair.of(pair.client_events, FIN)))
-    assert bytes(pair.of(pair.client_events, FIN)[0][2]) == b"answer"
-
-
-def test_reset_stop_and_close_carry_their_codes(pair: Pair) -> None:
-    """RESET_STREAM, STOP_SENDING and CONNECTION_CLOSE arrive with the codes that were given."""
-    pair.connected()
-    for stream_id in (0, 4):
-        pair.client.tx_send_stream(pair.handle, stream_id, b"some")
-    pair.until(lambda: len(pair.of(pair.server_events, DATA)) == 2)
-    pair.client.push_tx(132, 0, error_code=11, cnx_ptr=pair.handle)
-    pair.client.push_tx(133, 4, error_code=22, cnx_ptr=pair.handle)
-    pair.until(lambda: bool(pair.of(pair.server_events, RESET) and pair.of(pair.server_events, STOP)))
-    assert pair.of(pair.server_events, RESET)[0][4] == 11
-    assert pair.of(pair.server_events, STOP)[0][4] == 22
-    pair.client.push_tx(131, 0, b"that was all", error_code=33, cnx_ptr=pair.handle)
-    pair.until(lambda: bool(pair.of(pair.server_events, APP_CLOSE) and pair.of(pair.client_events, APP_CLOSE)))
-    assert [event[4] for event in pair.of(pair.server_events, APP_CLOSE)] == [33]
-
-
 def test_a_stale_handle_is_an_error_and_not_a_crash(pair: Pair) -> None:
     """Handles are never used twice: one of a closed connection, or a made-up one, is refused (lifetime)."""
     pair.connected()
@@ -78,38 +48,6 @@ def test_a_stale_handle_is_an_error_and_not_a_crash(pair: Pair) -> None:
         with pytest.raises(StreamClosedError, match="no open connection"):
             pair.client.tx_send_stream(handle, 0, b"late")
     pair.client.close_connection(pair.handle, 1)
-
-
-def test_a_full_ring_takes_all_or_nothing(files: tuple[str, str]) -> None:
-    """BufferError leaves the stream as it was, and the same write succeeds later."""
-    pair = Pair(files)
-    pair.connected()
-    block = bytes(1 << 20)
-    taken = 0
-    is_full = False
-    try:
-        while not is_full:
-            try:
-                pair.client.tx_send_stream(pair.handle, 0, block)
-                taken += len(block)
-            except BufferError:
-                is_full = True
-        received = 0
-        end = time.monotonic() + 20
-        pending = True
-        while received < taken + len(block):
-            assert time.monotonic() < end
-            select.select([pair.server.eventfd], [], [], 0.05)
-            received += sum(len(event[2]) for event in pair.server.drain_rx() if event[0] in (DATA, FIN))
-            if pending:
-                try:
-                    pair.client.tx_send_stream(pair.handle, 0, block, True)
-                    pending = False
-                except BufferError:
-                    pass
-        assert received == taken + len(block)
-    finally:
-        pair.stop()
 
 
 def test_a_second_start_is_refused(files: tuple[str, str]) -> None:

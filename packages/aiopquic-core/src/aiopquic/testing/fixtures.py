@@ -15,9 +15,10 @@ from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aiopquic import streams
 from aiopquic.testing.certificates import dev_certificate
 from aiopquic.testing.leaks import assert_no_leaks
-from aiopquic.testing.loopback import Loopback, Pair, RunningServer
+from aiopquic.testing.loopback import ALPN, Loopback, Pair, RunningServer
 from aiopquic.testing.protocols import Echo
 
 try:
@@ -32,8 +33,10 @@ except ImportError as error:
 __all__ = [
     "CertificateFiles",
     "LoopErrors",
+    "StreamsPair",
     "pytest_runtest_makereport",
     "quic_certificate",
+    "quic_connections",
     "quic_echo_server",
     "quic_leak_check",
     "quic_loop_errors",
@@ -75,6 +78,30 @@ async def quic_echo_server(quic_loopback: Loopback) -> AsyncIterator[RunningServ
     """A server that sends back what comes on bidirectional streams; its ALPN is "test"."""
     async with quic_loopback.server(Echo) as server:
         yield server
+
+
+class StreamsPair(NamedTuple):
+    """The two ends of one connection of the streams API."""
+
+    client: streams.Connection
+    peer: streams.Connection
+
+
+@pytest_asyncio.fixture
+async def quic_connections(quic_certificate: CertificateFiles) -> AsyncIterator[StreamsPair]:
+    """A connection of the streams API: ``quic_connections.client``, and ``peer`` on the server."""
+    accepted: asyncio.Future[streams.Connection] = asyncio.get_running_loop().create_future()
+
+    async def handle(connection: streams.Connection) -> None:
+        accepted.set_result(connection)
+        await connection.wait_closed()
+
+    certificate, private_key = quic_certificate
+    async with (
+        streams.serve(handle, "127.0.0.1", 0, alpn=[ALPN], certificate=certificate, private_key=private_key) as server,
+        streams.connect("127.0.0.1", server.port, alpn=[ALPN], cafile=certificate) as client,
+    ):
+        yield StreamsPair(client, await accepted)
 
 
 @pytest.hookimpl(wrapper=True)
