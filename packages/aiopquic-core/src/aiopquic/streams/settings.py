@@ -17,6 +17,9 @@ __all__ = ["ClientSettings", "ServerSettings", "SharedSettings", "configuration_
 class SharedSettings(TypedDict, total=False):
     """What both sides can set; each is explained at the field of QuicConfiguration with its name."""
 
+    cadata: str | bytes | None
+    cafile: StrPath | None
+    capath: StrPath | None
     cipher_suite: int | None
     congestion_control_algorithm: str | None
     datagram_max_payload: int | None
@@ -27,34 +30,39 @@ class SharedSettings(TypedDict, total=False):
     initial_stream_window: int
     ip_family: int | None
     keep_alive_interval: float | None
+    key_exchange_groups: Sequence[int] | None
+    key_update_interval: int | None
     max_data: int
     max_datagram_frame_size: int | None
     max_stream_data: int
     max_streams_bidi: int
     max_streams_uni: int
+    pmtud: str
+    private_key_password: str | bytes | None
     qlog_dir: StrPath | None
     secrets_log_file: StrPath | None
     socket_buffer_size: int | None
     stream_ring_cap: int
+    supported_versions: list[int] | None
     tx_max_queued_bytes: int | None
+    verify_mode: int | None
 
 
 class ClientSettings(SharedSettings, total=False):
     """What a client can set."""
 
-    cadata: str | bytes | None
-    cafile: StrPath | None
-    capath: StrPath | None
+    certificate_file: StrPath | None
     connection_attempt_delay: float
+    private_key_file: StrPath | None
     server_name: str | None
-    verify_mode: int | None
+    session_ticket_file: StrPath | None
 
 
 class ServerSettings(SharedSettings, total=False):
     """What a server can set."""
 
+    early_data: bool
     max_connections: int
-    private_key_password: str | bytes | None
     stateless_reset_secret: bytes | None
 
 
