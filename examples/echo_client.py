@@ -8,31 +8,28 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from aiopquic.asyncio import connect
-from aiopquic.exceptions import AlpnError, CertificateVerifyError, HandshakeTimeoutError, QuicConnectionError
-from aiopquic.quic.configuration import QuicConfiguration
+import aiopquic
 
 
 async def main(cafile: str, text: str, port: int) -> str:
     """The answer, or a sentence about what went wrong."""
-    configuration = QuicConfiguration(alpn_protocols=["echo"], cafile=cafile, handshake_timeout=3)
     try:
-        async with connect("localhost", port, configuration=configuration) as protocol:
-            reader, writer = await protocol.create_stream()
-            writer.write(text.encode())
-            writer.write_eof()
-            answer = await reader.read()
-            writer.close()
-            stats = await protocol._quic.stats()
-            print(f"round trip {stats['rtt']} us, {stats['sent']} packets sent", file=sys.stderr)
+        async with (
+            aiopquic.connect("localhost", port, alpn=["echo"], cafile=cafile, handshake_timeout=3) as conn,
+            await conn.open_stream() as stream,
+        ):
+            await stream.write(text.encode(), end_stream=True)
+            answer = await stream.read_all(limit=1 << 20)
+            stats = await conn.stats()
+            print(f"round trip {stats.smoothed_rtt * 1e6:.0f} us, {stats.packets_sent} packets sent", file=sys.stderr)
             return answer.decode()
-    except CertificateVerifyError as error:
+    except aiopquic.CertificateVerifyError as error:
         return f"not the server that {cafile} is for: {error.close_reason.verify_error}"
-    except AlpnError:
+    except aiopquic.AlpnError:
         return "there is a QUIC server, but it does not speak echo"
-    except HandshakeTimeoutError:
+    except aiopquic.HandshakeTimeoutError:
         return "nobody answered within 3 s"
-    except QuicConnectionError as error:
+    except aiopquic.QuicConnectionError as error:
         return f"the connection ended: {error}"
 
 

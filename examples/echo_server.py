@@ -9,29 +9,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from asyncio import StreamReader, StreamWriter
 from pathlib import Path
 
-from aiopquic.asyncio import serve
-from aiopquic.exceptions import QuicConnectionError, StreamError
-from aiopquic.quic.configuration import QuicConfiguration
+import aiopquic
 
 
-async def echo(reader: StreamReader, writer: StreamWriter) -> None:
-    """One stream. ``drain`` waits for a client that does not read, and the client then waits for us."""
+async def echo(stream: aiopquic.Stream) -> None:
+    """One stream. ``write`` waits for a client that does not read, and the client then waits for us."""
     try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except (StreamError, QuicConnectionError) as error:
+        async with stream:
+            async for chunk in stream:
+                await stream.write(chunk)
+    except aiopquic.StreamError as error:
         print(f"a stream ended early: {error}", file=sys.stderr)
-    writer.close()
+
+
+async def handle(conn: aiopquic.Connection) -> None:
+    """One connection, in a task of its own, until it closes."""
+    async with asyncio.TaskGroup() as group:
+        async for stream in conn.incoming_streams(bidirectional=True):
+            group.create_task(echo(stream))
 
 
 async def main(folder: Path, port: int) -> None:
-    configuration = QuicConfiguration(is_client=False, alpn_protocols=["echo"])
-    configuration.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    async with await serve("::", port, configuration=configuration, stream_handler=echo) as server:
+    files = {"certificate": folder / "certificate.pem", "private_key": folder / "key.pem"}
+    async with aiopquic.serve(handle, "::", port, alpn=["echo"], max_streams_uni=0, **files) as server:
         print(f"listening on port {server.port}", flush=True)
         await server.serve_forever()
 

@@ -232,12 +232,13 @@ def test_example_in_one_process(file: str, output: str, tmp_path: Path) -> None:
     assert sorted(printed.splitlines()) == sorted(output.splitlines())
 
 
-def test_echo_server_and_client(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", ["echo", "readers"])
+def test_echo_server_and_client(shape: str, tmp_path: Path) -> None:
     """Two processes; the client's answer, its refusal of a stranger, and the server's end on SIGINT."""
     certificate, _ = dev_certificate().write(tmp_path / "certificates")
     stranger, _ = dev_certificate().write(tmp_path / "stranger")
     with subprocess.Popen(
-        [sys.executable, str(EXAMPLES / "echo_server.py"), "certificates", "0"],
+        [sys.executable, str(EXAMPLES / f"{shape}_server.py"), "certificates", "0"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -246,7 +247,7 @@ def test_echo_server_and_client(tmp_path: Path) -> None:
         try:
             assert server.stdout is not None
             port = server.stdout.readline().split()[-1]
-            client = [sys.executable, str(EXAMPLES / "echo_client.py")]
+            client = [sys.executable, str(EXAMPLES / f"{shape}_client.py")]
             answers = [
                 subprocess.run(
                     [*client, str(cafile), "grüße", port], capture_output=True, text=True, timeout=TIME_LIMIT

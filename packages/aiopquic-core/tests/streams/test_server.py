@@ -22,6 +22,33 @@ async def test_echo(ends: Ends) -> None:
         assert await soon(stream.read_all(limit=1 << 20)) == b"hello"
 
 
+async def test_code_that_newcomers_write(ends: Ends) -> None:
+    """The shortest server and client: any address, a port of the system's choice, serving until it is cancelled."""
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    good = ends.certificates.good
+    payload = b"x" * 100_000
+
+    async def handle(conn: aiopquic.Connection) -> None:
+        async for stream in conn.incoming_streams(bidirectional=True):
+            await stream.write(await stream.read_all(), end_stream=True)
+
+    async def serve() -> None:
+        async with aiopquic.serve(
+            handle, "::", 0, alpn=["echo"], certificate=good.cert, private_key=good.key
+        ) as server:
+            port.set_result(server.addresses[0][1])
+            await server.serve_forever()
+
+    serving = asyncio.create_task(serve())
+    async with aiopquic.connect("localhost", await soon(port), alpn=["echo"], cafile=good.cert) as conn:
+        async with await conn.open_stream() as stream:
+            await stream.write(payload)
+            await stream.finish()
+            reply = await soon(stream.read_all(limit=1 << 20))
+    assert reply == payload
+    await cancelled(serving)
+
+
 async def test_both_calls_can_be_awaited(ends: Ends) -> None:
     server = await ends.serve(echo)
     conn = await ends.connect(server)
