@@ -40,11 +40,11 @@ async def test_code_that_newcomers_write(ends: Ends) -> None:
             await server.serve_forever()
 
     serving = asyncio.create_task(serve())
-    async with aiopquic.connect("localhost", await soon(port), alpn=["echo"], cafile=good.cert) as conn:
-        async with await conn.open_stream() as stream:
-            await stream.write(payload)
-            await stream.finish()
-            reply = await soon(stream.read_all(limit=1 << 20))
+    connecting = aiopquic.connect("localhost", await soon(port), alpn=["echo"], cafile=good.cert)
+    async with connecting as conn, await conn.open_stream() as stream:
+        await stream.write(payload)
+        await stream.finish()
+        reply = await soon(stream.read_all(limit=1 << 20))
     assert reply == payload
     await cancelled(serving)
 
