@@ -104,7 +104,8 @@ def check_imports(name: str, text: str) -> Iterator[str]:
             elif cython and other != "capi" and is_cimport(text, module):
                 yield says + "other wheels cimport nothing but aiopquic.capi"
         elif is_above(other, layer):
-            yield says + f"{layer} is below {other}"
+            beside = layer is not None and PYTHON_LAYERS[layer] == PYTHON_LAYERS[other]
+            yield says + f"{layer} {'stands beside' if beside else 'is below'} {other}"
 
 
 def is_above(other: str, layer: str | None) -> bool:

@@ -16,6 +16,7 @@ PASSES = [
     (f"{WT}/src/aiopquic_webtransport/_native.pyx", "from aiopquic.capi cimport aiopq_abi_version\n"),
     (f"{WT}/src/aiopquic_webtransport/__init__.py", "import aiopquic\n"),
     (f"{CORE}/asyncio/client.py", "from aiopquic.quic.connection import QuicConnection\n"),
+    (f"{CORE}/streams/client.py", "from aiopquic.streams.stream import Stream\n"),
     (f"{CORE}/asyncio/webtransport.py", "import aiopquic_webtransport\n"),
     (f"{CORE}/_binding/_engine.pyx", "from aiopquic._binding._status cimport check\n"),
     (f"{CORE}/quic/events.py", '"""Text.\n\nfrom aiopquic.asyncio import serve\n"""\n'),
@@ -43,6 +44,8 @@ FAILS = [
     (f"{WT}/src/aiopquic_webtransport/a.py", "import aiopquic_bench\n", "does not know aiopquic_bench"),
     (f"{CORE}/client.py", "def f():\n    import aiopquic_webtransport\n", "does not know aiopquic_webt"),
     (f"{CORE}/quic/connection.py", "from ..asyncio import client\n", "quic is below asyncio"),
+    (f"{CORE}/streams/client.py", "from aiopquic.asyncio import connect\n", "streams stands beside asyncio"),
+    (f"{CORE}/quic/dialing.py", "from aiopquic.streams import Connection\n", "quic is below streams"),
     (f"{CORE}/_binding/_engine.pyx", "from aiopquic.quic.events import E\n", "_binding is below quic"),
     (f"{CORE}/_binding/_engine.pyx", "from ..quic cimport events\n", "_binding is below quic"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
@@ -233,11 +234,10 @@ class Connection:
         Cancellation: safe; the acknowledgement is ignored, and none is taken for another ping's.
         """
         self._require_open()
-        loop = asyncio.get_running_loop()
         self._ping_count += 1
         number = self._ping_count
-        waiter = self._pings[number] = loop.create_future()
-        start = loop.time()
+        waiter = self._pings[number] = asyncio.get_running_loop().create_future()
+        start = time.monotonic()  # uvloop's own clock counts milliseconds
         try:
             self._binding.ping(number)
             await waiter
@@ -247,7 +247,7 @@ class Connection:
             self._pings.pop(number, None)
         if self._close_reason is not None:
             raise self._close_reason.exception()
-        return loop.time() - start
+        return time.monotonic() - start
 
     async def stats(self) -> ConnectionStats:
         """Return the connection's figures of this moment; after its end, the last that were taken.
