@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from aiopquic.quic.events import QuicEvent, StopSendingReceived, StreamDataReceived, StreamReset
 from aiopquic.quic.streams import MAX_GAP, StreamTable, stream_is_client_initiated, stream_is_unidirectional
+from aiopquic.testing.fixtures import StreamsPair
 
 from .support import Endpoints, Recorder, until
 
@@ -185,6 +186,48 @@ async def test_byte_conservation(
             )
         for side in (pair.client, pair.peer):
             await until(lambda side=side: side.quic._connection.send_queued == 0, "an empty send budget")
+
+
+# ---- datagrams ----
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    sizes=st.lists(st.one_of(st.integers(8, 20), st.integers(8, 1100)), min_size=1, max_size=200),
+    seed=st.integers(0, 1 << 30),
+)
+async def test_datagrams_arrive_whole_and_once(quic_connections: StreamsPair, sizes: list[int], seed: int):
+    """What arrives was sent, unchanged and one time only, over sizes, cancelled sends and an ordinary stream beside."""
+    dice = random.Random(seed)
+    client, peer = quic_connections
+    messages = [
+        seed.to_bytes(4, "big") + number.to_bytes(4, "big") + bytes(size - 8) for number, size in enumerate(sizes)
+    ]
+    received: list[bytes] = []
+
+    async def receive() -> None:
+        async for datagram in peer.incoming_datagrams():
+            received.append(bytes(datagram))
+
+    receiver = asyncio.create_task(receive())
+    stream = await client.open_send_stream()
+    for message in messages:
+        task = asyncio.create_task(client.send_datagram(message))
+        await asyncio.sleep(0)
+        if dice.random() < 0.2:
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await stream.write(b"that was all", end_stream=True)
+    assert await (await peer.accept_stream()).read_all() == b"that was all"
+    receiver.cancel()
+    await asyncio.gather(receiver, return_exceptions=True)
+    ours = [datagram for datagram in received if datagram[:4] == seed.to_bytes(4, "big")]
+    assert len(set(ours)) == len(ours)
+    assert set(ours) <= set(messages)
 
 
 # ---- stream ids ----
