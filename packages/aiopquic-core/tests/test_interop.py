@@ -348,3 +348,17 @@ async def test_the_peer_pings(talk: Talks):
     async with talk() as (_, peer):
         await peer.do("ping")
         await peer.expect("pong")
+
+
+async def test_datagrams(talk: Talks):
+    """DATAGRAM frames (RFC 9221) both ways."""
+    async with talk(theirs={"max_datagram_frame_size": 65536}) as (ours, peer):
+        connection = ours.quic._connection
+        assert connection is not None
+        assert connection.max_datagram_size >= 1100
+        assert connection.try_send_datagram(b"ping")
+        await peer.expect("datagram", text="ping")
+        await peer.do("datagram", text="pong")
+        received: list[bytes] = []
+        await until(lambda: received.extend(connection.take_datagrams()) or received, "the peer's datagram")
+        assert received == [b"pong"]
