@@ -52,14 +52,6 @@ struct aiopq_driver {
 
 /* ---- sockets ---- */
 
-static uint8_t ecn_mark(const aiopq_engine_t *engine)
-{
-    const char *name = engine->config.congestion_control;
-    const picoquic_congestion_algorithm_t *algorithm =
-        name != NULL ? picoquic_get_congestion_algorithm(name) : NULL;
-    return algorithm != NULL ? algorithm->ecn_mark & 3 : 0;
-}
-
 static void set_port(struct sockaddr_storage *address, uint16_t port)
 {
     if (address->ss_family == AF_INET6) {
@@ -74,7 +66,7 @@ static int open_socket(aiopq_driver_t *driver, struct sockaddr_storage address, 
     const aiopq_config_t *config = &driver->engine->config;
     aiopq_udp_socket_t *s = &driver->sockets[driver->socket_count];
     set_port(&address, port);
-    int error = aiopq_udp_open(s, &address, config->socket_buffer_bytes, ecn_mark(driver->engine));
+    int error = aiopq_udp_open(s, &address, config->socket_buffer_bytes, aiopq_ecn_mark(driver->engine));
     if (error == 0) {
         driver->socket_count++;
     }

@@ -1,8 +1,19 @@
 /* Starting, stopping and joining, whichever driver runs. */
 #include "driver/driver.h"
 
+uint8_t aiopq_ecn_mark(const aiopq_engine_t *engine)
+{
+    const char *name = engine->config.congestion_control;
+    const picoquic_congestion_algorithm_t *algorithm =
+        name != NULL ? picoquic_get_congestion_algorithm(name) : NULL;
+    return algorithm != NULL ? algorithm->ecn_mark & 3 : 0;
+}
+
 static aiopq_status_t start(aiopq_engine_t *engine)
 {
+    if (engine->config.network != NULL) {
+        return aiopq_simulated_driver_start(engine);
+    }
 #if defined(__linux__)
     if (!engine->config.use_portable_loop) {
         return aiopq_linux_driver_start(engine);

@@ -96,6 +96,16 @@ size_t aiopq_datagram_frame_room(picoquic_cnx_t *cnx)
     return room;
 }
 
+void aiopq_seed_public_random(uint64_t seed)
+{
+    picoquic_public_random_seed_64(seed, 1);
+}
+
+void aiopq_keep_public_random(picoquic_quic_t *quic)
+{
+    quic->use_predictable_random = 1;
+}
+
 uint32_t aiopq_negotiated_version(picoquic_cnx_t *cnx)
 {
     return picoquic_supported_versions[cnx->version_index].version;

@@ -80,6 +80,12 @@ bool aiopq_is_stream_acked_up_to(picoquic_cnx_t *cnx, uint64_t stream_id, uint64
  * in use; 0 when the peer takes none. */
 size_t aiopq_datagram_frame_room(picoquic_cnx_t *cnx) AIOPQ_NET;
 
+/* What picoquic rolls dice for on the calling thread, where no secret hangs on it, begins anew. */
+void aiopq_seed_public_random(uint64_t seed);
+
+/* The engine leaves these dice alone, so that a seed decides them to the end. */
+void aiopq_keep_public_random(picoquic_quic_t *quic);
+
 uint32_t aiopq_negotiated_version(picoquic_cnx_t *cnx) AIOPQ_NET;
 
 /* True when an Initial packet for that destination connection id belongs to a connection. */

@@ -1,4 +1,4 @@
-/* Two engines with the thread driver that talk over 127.0.0.1, and a loop thread (the test's own) that
+/* Two engines with the thread driver that talk over 127.0.0.1, or on a simulated network, and a loop thread (the test's own) that
  * drains their events, keeps account of them and fails on whatever no engine may ever do: an event after the
  * last one, a byte that is not the one that was sent, bytes behind the end. */
 #ifndef AIOPQ_TESTS_HARNESS_H
@@ -6,6 +6,7 @@
 
 #include "aiopquic/datagram.h"
 #include "aiopquic/engine.h"
+#include "aiopquic/network.h"
 #include "aiopquic/stream.h"
 #include "certificate.h"
 #include "test.h"
@@ -75,6 +76,7 @@ struct endpoint {
 
 typedef struct pair {
     endpoint_t server, client;
+    aiopq_network_t *network; /* what both live on when AIOPQ_TEST_SIMULATED is set, else NULL */
     aiopq_bytes_t roots[1];
 } pair_t;
 
@@ -119,6 +121,9 @@ void endpoint_drain(endpoint_t *endpoint);
 
 /* Waits for an event of either engine, briefly, and drains both. False when the deadline has passed. */
 bool harness_turn(endpoint_t *one, endpoint_t *other, uint64_t deadline_us);
+
+/* The time that the engines live by. */
+uint64_t pair_now_us(pair_t *pair);
 
 /* Lets both engines work until the condition holds. */
 #define WAIT_BOTH(one, other, condition)                                                                     \

@@ -34,9 +34,10 @@ typedef struct aiopq_config {
      * its handshake begins. */
     bool holds_incoming;
 
-    /* Where the time comes from, in microseconds: a counter that a simulated driver moves on, borrowed for
-     * the engine's life; NULL for the clock of the host, which the driver reads once a turn. */
-    uint64_t *simulated_time_us;
+    /* The simulated network to live on, with its clock; borrowed for the engine's life. NULL for sockets and
+     * the clock of the host, which the driver reads once a turn. */
+    struct aiopq_network *network;
+    uint64_t *simulated_time_us; /* the network's clock, in microseconds */
 
     /* Addresses to bind, ss_family AF_UNSPEC when unused; with none given the wildcard addresses of
      * both families are bound. The port of the entries is ignored in favour of `local_port`. */
