@@ -338,6 +338,8 @@ static void check_busy_port(bool use_portable_loop)
     pair_prepare(&pair);
     pair.server.config.local_port = ntohs(address.sin_port);
     pair.server.config.use_portable_loop = use_portable_loop;
+    pair.server.config.network = NULL; /* the port is the host's */
+    pair.server.config.simulated_time_us = NULL;
     endpoint_start(&pair.server);
     WAIT(&pair, pair.server.is_stopped);
     CHECK(!pair.server.is_ready);

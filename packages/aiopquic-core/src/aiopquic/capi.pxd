@@ -175,6 +175,52 @@ cdef extern from "aiopquic/event.h" nogil:
         void *detail
 
 
+cdef extern from "aiopquic/network.h" nogil:
+    ctypedef struct aiopq_network_t:
+        pass
+    ctypedef struct aiopq_link_config_t:
+        uint64_t rate_bps
+        uint64_t delay_us
+        uint64_t jitter_us
+        bint is_reordering
+        uint64_t queue_bytes
+        uint64_t mark_bytes
+        uint32_t mtu
+        uint32_t loss_ppm
+        uint32_t burst_enter_ppm
+        uint32_t burst_leave_ppm
+        uint64_t loss_pattern
+        uint32_t loss_pattern_length
+        uint32_t duplicate_ppm
+        uint32_t corrupt_ppm
+        uint32_t hold_ppm
+        uint64_t hold_us
+        bint is_down
+    ctypedef struct aiopq_link_counters_t:
+        uint64_t sent
+        uint64_t sent_bytes
+        uint64_t delivered
+        uint64_t delivered_bytes
+        uint64_t lost
+        uint64_t overflowed
+        uint64_t too_large
+        uint64_t marked
+        uint64_t duplicated
+        uint64_t corrupted
+    aiopq_network_t *aiopq_network_new(uint64_t seed, uint64_t start_us)
+    void aiopq_network_free(aiopq_network_t *network)
+    uint64_t *aiopq_network_clock(aiopq_network_t *network)
+    aiopq_status_t aiopq_network_set_link(aiopq_network_t *network, const sockaddr_storage *source,
+                                          const sockaddr_storage *to, const aiopq_link_config_t *config)
+    void aiopq_network_get_counters(const aiopq_network_t *network, const sockaddr_storage *source,
+                                    const sockaddr_storage *to, aiopq_link_counters_t *counters)
+    aiopq_status_t aiopq_network_rebind(aiopq_network_t *network, const sockaddr_storage *inside,
+                                        const sockaddr_storage *outside)
+    bint aiopq_network_run(aiopq_network_t *network, uint64_t deadline_us)
+    uint64_t aiopq_network_next_us(const aiopq_network_t *network)
+    uint64_t aiopq_network_unreachable(const aiopq_network_t *network)
+
+
 cdef extern from "aiopquic/config.h" nogil:
     ctypedef struct aiopq_bytes_t:
         const uint8_t *data
@@ -191,6 +237,8 @@ cdef extern from "aiopquic/config.h" nogil:
         bint is_client
         bint always_retry
         bint holds_incoming
+        aiopq_network_t *network
+        uint64_t *simulated_time_us
         sockaddr_storage *bind_addresses
         uint16_t local_port
         uint32_t socket_buffer_bytes

@@ -1,4 +1,5 @@
 from aiopquic._binding._connection cimport Connection
+from aiopquic._binding._network cimport Network
 from aiopquic.capi cimport aiopq_engine_t, aiopq_event_t
 from posix.types cimport pid_t
 
@@ -6,6 +7,7 @@ from posix.types cimport pid_t
 cdef class Engine:
     cdef aiopq_engine_t *_ptr        # owned; freed in __dealloc__, when no connection can need it any more
     cdef pid_t _pid                  # of the process that has the engine's thread
+    cdef Network _network            # the simulated network it lives on, or None; freed behind the C side
     cdef dict _connections           # handle -> Connection; strong until its last event
     cdef public object sink          # receives the engine's events; see _sinks.EngineSink
     cdef readonly bint is_running    # started and not yet joined

@@ -90,6 +90,7 @@ from aiopquic.capi cimport (
     aiopq_incoming_info_t,
     aiopq_key_exchange_groups,
     aiopq_live_counts_t,
+    aiopq_network_clock,
     aiopq_openssl_version,
     aiopq_picoquic_version,
     aiopq_status_t,
@@ -143,6 +144,10 @@ cdef class Engine:
         config.is_client = settings.is_client
         config.always_retry = settings.always_retry
         config.holds_incoming = settings.holds_incoming
+        if settings.network is not None:
+            self._network = settings.network
+            config.network = self._network._ptr
+            config.simulated_time_us = aiopq_network_clock(self._network._ptr)
         if len(settings.bind_addresses) > AIOPQ_BIND_ADDRESS_MAX or len(settings.alpn) >= AIOPQ_ALPN_COUNT_MAX:
             raise ValueError("too many bind addresses or application protocols")
         for i, host in enumerate(settings.bind_addresses):
