@@ -14,15 +14,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 __all__ = [
     "CERTIFICATE_FILE",
     "KEY_FILE",
+    "CertificateFiles",
     "DevAuthority",
     "DevCertificate",
     "dev_authority",
@@ -38,6 +41,7 @@ DEFAULT_HOSTS = ("localhost", "127.0.0.1", "::1")
 MAX_DAYS = 14
 
 Usage = Literal["server", "client"]
+KeyType = Literal["p256", "ed25519"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,13 @@ class DevCertificate:
         return certificate, key
 
 
+class CertificateFiles(NamedTuple):
+    """The paths of a certificate, which clients trust as their ``cafile``, and of its private key."""
+
+    certificate: Path
+    private_key: Path
+
+
 @dataclass(frozen=True, slots=True)
 class DevAuthority:
     """A certificate authority of one's own: clients trust ``certificate_pem``, servers use what it issues."""
@@ -98,8 +109,9 @@ def dev_certificate(
     not_before: datetime | None = None,
     expired: bool = False,
     usage: Usage = "server",
+    key_type: KeyType = "p256",
 ) -> DevCertificate:
-    """A self-signed ECDSA P-256 certificate. A client whose ``cafile`` is the certificate itself trusts it.
+    """A self-signed certificate. A client whose ``cafile`` is the certificate itself trusts it.
 
     Args:
         hosts: names and IP literals that it is for.
@@ -107,12 +119,13 @@ def dev_certificate(
         not_before: when its validity begins; an hour ago when left out, as clocks differ.
         expired: its validity ended yesterday.
         usage: "client" makes one that servers can't use.
+        key_type: "p256" (ECDSA), which browsers take; "ed25519", whose certificates and signatures have one length.
 
     Raises:
         ImportError: the extra ``aiopquic-core[cli]`` is not installed.
         ValueError: no host, or too many days.
     """
-    return _make(hosts, days, not_before=not_before, expired=expired, usage=usage, issuer=None)
+    return _make(hosts, days, not_before=not_before, expired=expired, usage=usage, issuer=None, key_type=key_type)
 
 
 def dev_authority(name: str = "aiopquic development authority", days: float = MAX_DAYS) -> DevAuthority:
@@ -138,6 +151,7 @@ def _make(
     expired: bool,
     usage: Usage,
     issuer: DevAuthority | None,
+    key_type: KeyType = "p256",
 ) -> DevCertificate:
     if isinstance(hosts, str) or not hosts:
         raise ValueError(f"hosts is a list of names and addresses, not {hosts!r}")
@@ -145,7 +159,7 @@ def _make(
         raise ValueError(f"a development certificate is valid for up to {MAX_DAYS} days, not {days}")
     _need_cryptography()
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -153,7 +167,11 @@ def _make(
     start = not_before if not_before is not None else now - timedelta(hours=1)
     if expired:
         start = now - timedelta(days=days + 1)
-    key = ec.generate_private_key(ec.SECP256R1())
+    key: PrivateKey
+    if key_type == "ed25519":
+        key = ed25519.Ed25519PrivateKey.generate()
+    else:
+        key = ec.generate_private_key(ec.SECP256R1())
     # A name of its own: a trust store finds a certificate by its subject, and looks no further once it has one.
     subject = issuer_name = _name(f"aiopquic development {secrets.token_hex(4)}")
     signer = key
@@ -195,7 +213,7 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, start: datetime, end: datetime
+    subject: x509.Name, issuer: x509.Name, key: PrivateKey, start: datetime, end: datetime
 ) -> x509.CertificateBuilder:
     from cryptography import x509
 
@@ -204,7 +222,7 @@ def _builder(
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(int.from_bytes(b"\x40" + secrets.token_bytes(15)))  # of one length, whatever the dice say
         .not_valid_before(start)
         .not_valid_after(end)
     )
@@ -227,11 +245,14 @@ def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
 
 
 def _sign(
-    builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
+    builder: x509.CertificateBuilder, key: PrivateKey, signer: PrivateKey
 ) -> tuple[bytes, bytes]:
     from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    certificate = builder.sign(signer, hashes.SHA256())
+    # Ed25519 hashes by itself (RFC 8032).
+    digest = hashes.SHA256() if isinstance(signer, ec.EllipticCurvePrivateKey) else None
+    certificate = builder.sign(signer, digest)
     private_key = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return certificate.public_bytes(Encoding.PEM), private_key

@@ -12,11 +12,10 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Generator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiopquic import streams
-from aiopquic.testing.certificates import dev_certificate
+from aiopquic.testing.certificates import CertificateFiles, dev_certificate
 from aiopquic.testing.leaks import assert_no_leaks
 from aiopquic.testing.loopback import ALPN, Loopback, Pair, RunningServer
 from aiopquic.testing.protocols import Echo
@@ -45,13 +44,6 @@ __all__ = [
 ]
 
 _failed = pytest.StashKey[bool]()
-
-
-class CertificateFiles(NamedTuple):
-    """The paths of a certificate, which clients trust as their ``cafile``, and of its private key."""
-
-    certificate: Path
-    private_key: Path
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,60 @@
+"""Which host of a simulated network the running code is on. Set by ``aiopquic.testing.simnet``, read where engines are
+made."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import ipaddress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiopquic._settings import EngineSettings
+from aiopquic.exceptions import BindError
+
+if TYPE_CHECKING:
+    from aiopquic._binding._network import Network
+
+__all__ = ["SimulatedPlace", "current_place", "placed"]
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedPlace:
+    """One host of one simulated network."""
+
+    network: Network
+    addresses: tuple[str, ...]
+    "At most one per family."
+    qlog_dir: str | None = None
+    "Where engines write their qlogs that are told nothing else."
+
+
+current_place: ContextVar[SimulatedPlace | None] = ContextVar("aiopquic_simulated_place", default=None)
+
+
+def placed(settings: EngineSettings) -> EngineSettings:
+    """The settings as they are on the host where the code runs: unchanged outside a simulation.
+
+    Raises:
+        BindError: the host has no such address.
+    """
+    place = current_place.get()
+    if place is None:
+        return settings
+    addresses = []
+    for address in settings.bind_addresses:
+        literal = ipaddress.ip_address(address)
+        if literal.is_unspecified:
+            addresses += [own for own in place.addresses if ipaddress.ip_address(own).version == literal.version]
+        elif address in place.addresses:
+            addresses.append(address)
+        else:
+            text = f"{address} is no address of this simulated host, which has {', '.join(place.addresses)}"
+            raise BindError(errno.EADDRNOTAVAIL, text)
+    return dataclasses.replace(
+        settings,
+        network=place.network,
+        bind_addresses=tuple(addresses) or place.addresses,
+        qlog_dir=settings.qlog_dir or place.qlog_dir,
+    )
