@@ -221,7 +221,8 @@ int aiopq_sim_attach(aiopq_network_t *network, aiopq_sim_node_t *node)
         if (!is_taken(network, node, network->next_port)) {
             port = network->next_port;
         }
-        network->next_port = network->next_port < UINT16_MAX ? (uint16_t)(network->next_port + 1) : FIRST_PORT;
+        network->next_port =
+            network->next_port < UINT16_MAX ? (uint16_t)(network->next_port + 1) : FIRST_PORT;
     }
     if (port == 0 || is_taken(network, node, port)) {
         return EADDRINUSE;

@@ -17,9 +17,9 @@ struct aiopq_sim_node {
     /* Sends what is due, and sets `wake_us`. True when the loop thread has something to look at. */
     bool (*turn)(aiopq_sim_node_t *node, uint64_t now_us);
 
-    uint64_t wake_us;     /* when it wants its next turn by itself */
-    bool is_woken;        /* wants a turn now */
-    bool is_attached;     /* the network's */
+    uint64_t wake_us;       /* when it wants its next turn by itself */
+    bool is_woken;          /* wants a turn now */
+    bool is_attached;       /* the network's */
     aiopq_sim_node_t *next; /* the network's */
 };
 

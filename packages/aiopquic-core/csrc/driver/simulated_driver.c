@@ -53,8 +53,9 @@ static bool send_all(aiopq_driver_t *driver, uint64_t now_us)
         size_t length = 0;
         int interface_index = 0;
         memset(&from, 0, sizeof(from));
-        int error = picoquic_prepare_next_packet_ex(driver->engine->quic, now_us, bytes, sizeof(bytes), &length, &to,
-                                                    &from, &interface_index, &log_id, &cnx, NULL);
+        int error =
+            picoquic_prepare_next_packet_ex(driver->engine->quic, now_us, bytes, sizeof(bytes), &length, &to,
+                                            &from, &interface_index, &log_id, &cnx, NULL);
         if (error != 0 || length == 0) {
             return false;
         }
@@ -62,8 +63,8 @@ static bool send_all(aiopq_driver_t *driver, uint64_t now_us)
         if (source != NULL) {
             aiopq_sim_send(driver->engine->config.network, source, &to, bytes, length, driver->ecn);
         } else if (cnx != NULL) {
-            picoquic_notify_destination_unreachable(cnx, now_us, (struct sockaddr *)&to, (struct sockaddr *)&from,
-                                                    interface_index, EAFNOSUPPORT);
+            picoquic_notify_destination_unreachable(cnx, now_us, (struct sockaddr *)&to,
+                                                    (struct sockaddr *)&from, interface_index, EAFNOSUPPORT);
         }
     }
     return true;
@@ -131,7 +132,8 @@ aiopq_status_t aiopq_simulated_driver_start(aiopq_engine_t *engine)
         finish(driver, error);
         return AIOPQ_OK;
     }
-    aiopq_emit(engine, AIOPQ_EVENT_ENGINE_READY, NULL, NULL, aiopq_sim_port(&driver->node.addresses[0]), NULL);
+    aiopq_emit(engine, AIOPQ_EVENT_ENGINE_READY, NULL, NULL, aiopq_sim_port(&driver->node.addresses[0]),
+               NULL);
     aiopq_engine_flush(engine);
     (void)aiopq_engine_may_sleep(engine);
     return AIOPQ_OK;

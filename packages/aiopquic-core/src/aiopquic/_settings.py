@@ -6,6 +6,10 @@ Made and checked by ``aiopquic.quic._engine_settings``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiopquic._binding._network import Network
 
 __all__ = ["EngineSettings"]
 
@@ -19,6 +23,8 @@ class EngineSettings:
     "Server: every client proves its address before it is accepted."
     holds_incoming: bool = False
     "Server: each client waits for an answer to ``EngineSink.connection_incoming``."
+    network: Network | None = None
+    "The simulated network to live on; None: the host's."
     bind_addresses: tuple[str, ...] = ()
     "IP literals to bind, at most one per family; empty binds the wildcard addresses of both."
     local_port: int = 0

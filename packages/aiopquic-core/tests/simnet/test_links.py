@@ -39,9 +39,10 @@ def test_link_that_cannot_be(settings: dict[str, Any], text: str):
 def test_unknown_setting_of_a_link():
     with pytest.raises(TypeError, match="mpbs"):
         Link(mpbs=1)  # type: ignore[call-arg]
+    network = SimulatedNetwork()
+    one, other = network.host("one"), network.host("other")
     with pytest.raises(TypeError, match="los"):
-        network = SimulatedNetwork()
-        network.change(network.host("a"), network.host("b"), los=1)
+        network.change(one, other, los=1)
 
 
 def test_links_are_values():
@@ -91,7 +92,7 @@ async def test_hours_take_no_time(network: SimulatedNetwork):
 @simulated()
 async def test_polling_sees_time_pass(network: SimulatedNetwork):
     deadline = network.time + 0.01
-    while network.time < deadline:
+    while network.time < deadline:  # noqa: ASYNC110 - what is tested
         await asyncio.sleep(0)
 
 

@@ -19,7 +19,7 @@ from aiopquic.capi cimport (
     aiopq_network_unreachable,
     sockaddr_storage,
 )
-from libc.stdint cimport UINT64_MAX, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, uint64_t
 from libc.string cimport memset
 
 

@@ -244,9 +244,7 @@ def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
     )
 
 
-def _sign(
-    builder: x509.CertificateBuilder, key: PrivateKey, signer: PrivateKey
-) -> tuple[bytes, bytes]:
+def _sign(builder: x509.CertificateBuilder, key: PrivateKey, signer: PrivateKey) -> tuple[bytes, bytes]:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat

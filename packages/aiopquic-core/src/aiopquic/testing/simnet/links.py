@@ -9,8 +9,6 @@ from aiopquic.exceptions import ConfigurationError
 
 __all__ = ["Link"]
 
-_CHANCES = ("loss", "duplicate", "corrupt", "hold")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
@@ -52,12 +50,25 @@ class Link:
     "Everything is lost."
 
     def __post_init__(self) -> None:
-        for name in _CHANCES:
-            _check_chance(name, getattr(self, name))
-        for chance in self.burst_loss or ():
-            _check_chance("burst_loss", chance)
+        self._check_chances()
+        self._check_amounts()
+        if len(self.loss_pattern) > 64 or set(self.loss_pattern) - {".", "x"}:
+            raise ConfigurationError(f'loss_pattern is up to 64 of "." and "x", not {self.loss_pattern!r}')
+        if self.mbps is None and (self.queue_bytes or self.mark_bytes):
+            raise ConfigurationError("a queue needs a rate that it waits for: set mbps")
+        if self.hold and not self.hold_time:
+            raise ConfigurationError("hold needs hold_time: how long datagrams are held back")
+
+    def _check_chances(self) -> None:
         if self.burst_loss is not None and len(self.burst_loss) != 2:
             raise ConfigurationError("burst_loss is the chance to begin and the chance to end")
+        chances = [(name, getattr(self, name)) for name in ("loss", "duplicate", "corrupt", "hold")]
+        chances += [("burst_loss", chance) for chance in self.burst_loss or ()]
+        for name, chance in chances:
+            if not (isinstance(chance, int | float) and 0 <= chance <= 1):
+                raise ConfigurationError(f"{name} of a link is a chance from 0 to 1, not {chance!r}")
+
+    def _check_amounts(self) -> None:
         for name in ("delay", "jitter", "hold_time"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
@@ -68,12 +79,6 @@ class Link:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value <= 0):
                 raise ConfigurationError(f"{name} of a link is a number of bytes above 0, or None, not {value!r}")
-        if self.mbps is None and (self.queue_bytes or self.mark_bytes):
-            raise ConfigurationError("a queue needs a rate that it waits for: set mbps")
-        if len(self.loss_pattern) > 64 or set(self.loss_pattern) - {".", "x"}:
-            raise ConfigurationError(f'loss_pattern is up to 64 of "." and "x", not {self.loss_pattern!r}')
-        if self.hold and not self.hold_time:
-            raise ConfigurationError("hold needs hold_time: how long datagrams are held back")
 
     def _settings(self) -> dict[str, int]:
         """The same in the units of the engine."""
@@ -97,8 +102,3 @@ class Link:
             "hold_us": round(self.hold_time * 1_000_000),
             "is_down": self.down,
         }
-
-
-def _check_chance(name: str, value: float) -> None:
-    if not (isinstance(value, int | float) and 0 <= value <= 1):
-        raise ConfigurationError(f"{name} of a link is a chance from 0 to 1, not {value!r}")

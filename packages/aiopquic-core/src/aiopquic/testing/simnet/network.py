@@ -186,7 +186,9 @@ class SimulatedNetwork:
             with asyncio.Runner(loop_factory=self._make_loop) as runner:
                 return runner.run(self._main(main, time_limit))
         except BaseException as error:
-            error.add_note(f"simulated network: seed {self.seed}, {self.time:.6f} s; {SEED_VARIABLE}={self.seed} replays")
+            error.add_note(
+                f"simulated network: seed {self.seed}, {self.time:.6f} s; {SEED_VARIABLE}={self.seed} replays"
+            )
             if self._qlog_dir is not None and self._cleanup is not None:
                 self._cleanup.detach()
                 error.add_note(f"qlogs: {self._qlog_dir}")
