@@ -1,5 +1,6 @@
-"""Which host of a simulated network the running code is on. Set by ``aiopquic.testing.simnet``, read where engines are
-made.
+"""Which host of a simulated network the running code is on.
+
+Set by ``aiopquic.testing.simnet``, read where engines are made.
 """
 
 from __future__ import annotations

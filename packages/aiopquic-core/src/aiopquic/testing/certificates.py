@@ -168,10 +168,7 @@ def _make(
     if expired:
         start = now - timedelta(days=days + 1)
     key: PrivateKey
-    if key_type == "ed25519":
-        key = ed25519.Ed25519PrivateKey.generate()
-    else:
-        key = ec.generate_private_key(ec.SECP256R1())
+    key = ed25519.Ed25519PrivateKey.generate() if key_type == "ed25519" else ec.generate_private_key(ec.SECP256R1())
     # A name of its own: a trust store finds a certificate by its subject, and looks no further once it has one.
     subject = issuer_name = _name(f"aiopquic development {secrets.token_hex(4)}")
     signer = key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextvars import Token
 from types import TracebackType
+from typing import Self
 
 from aiopquic._simulation import SimulatedPlace, current_place
 
@@ -31,7 +32,7 @@ class Host:
         """The first of them."""
         return self._place.addresses[0]
 
-    def __enter__(self) -> Host:
+    def __enter__(self) -> Self:
         self._tokens.append(current_place.set(self._place))
         return self
 
