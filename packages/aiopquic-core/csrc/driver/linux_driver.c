@@ -15,7 +15,6 @@
 #include "driver/udp_socket.h"
 #include "engine/engine.h"
 #include "net/events_out.h"
-#include "net/incoming.h"
 #include "net/picoquic_private.h"
 
 /* Batches received per socket and sent per turn: about a megabyte each, under a millisecond of work, so that
@@ -128,17 +127,6 @@ static int open_sockets(aiopq_driver_t *driver)
 
 /* ---- a turn ---- */
 
-static void take_datagram(aiopq_driver_t *driver, const aiopq_datagram_t *datagram, uint64_t now_us)
-{
-    aiopq_engine_t *engine = driver->engine;
-    if (engine->incoming == NULL || !aiopq_incoming_take(engine, datagram)) {
-        (void)picoquic_incoming_packet(engine->quic, (uint8_t *)(uintptr_t)datagram->bytes, datagram->length,
-                                       (struct sockaddr *)(uintptr_t)datagram->from,
-                                       (struct sockaddr *)(uintptr_t)datagram->to, datagram->interface_index,
-                                       datagram->ecn, now_us);
-    }
-}
-
 static bool receive_all(aiopq_driver_t *driver, aiopq_udp_socket_t *s, uint64_t now_us)
 {
     aiopq_received_t received;
@@ -156,7 +144,7 @@ static bool receive_all(aiopq_driver_t *driver, aiopq_udp_socket_t *s, uint64_t 
                                          .to = &received.to,
                                          .interface_index = received.interface_index,
                                          .ecn = received.ecn};
-            take_datagram(driver, &datagram, now_us);
+            aiopq_engine_receive(driver->engine, &datagram, now_us);
         }
     }
     return got_any;

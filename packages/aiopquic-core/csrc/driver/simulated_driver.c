@@ -22,11 +22,10 @@ struct aiopq_driver {
 static void receive(aiopq_sim_node_t *node, uint64_t now_us, uint8_t *bytes, size_t length,
                     const struct sockaddr_storage *from, const struct sockaddr_storage *to, uint8_t ecn)
 {
-    aiopq_driver_t *driver = (aiopq_driver_t *)node;
-    struct sockaddr_storage source = *from, destination = *to;
-    driver->engine->now_us = now_us;
-    (void)picoquic_incoming_packet(driver->engine->quic, bytes, length, (struct sockaddr *)&source,
-                                   (struct sockaddr *)&destination, 0, ecn, now_us);
+    aiopq_engine_t *engine = ((aiopq_driver_t *)node)->engine;
+    aiopq_datagram_t datagram = {.bytes = bytes, .length = length, .from = from, .to = to, .ecn = ecn};
+    engine->now_us = now_us;
+    aiopq_engine_receive(engine, &datagram, now_us);
 }
 
 /* picoquic names no source before it knows one. */

@@ -101,6 +101,16 @@ void aiopq_engine_free(aiopq_engine_t *engine)
 
 /* ---- for the driver, on the network thread ---- */
 
+void aiopq_engine_receive(aiopq_engine_t *engine, const aiopq_datagram_t *datagram, uint64_t now_us)
+{
+    if (engine->incoming == NULL || !aiopq_incoming_take(engine, datagram)) {
+        (void)picoquic_incoming_packet(engine->quic, (uint8_t *)(uintptr_t)datagram->bytes, datagram->length,
+                                       (struct sockaddr *)(uintptr_t)datagram->from,
+                                       (struct sockaddr *)(uintptr_t)datagram->to, datagram->interface_index,
+                                       datagram->ecn, now_us);
+    }
+}
+
 void aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us)
 {
     engine->now_us = now_us;

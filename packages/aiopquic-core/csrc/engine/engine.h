@@ -2,7 +2,11 @@
 #ifndef AIOPQ_ENGINE_ENGINE_H
 #define AIOPQ_ENGINE_ENGINE_H
 
-#include "net/objects.h"
+#include "net/incoming.h"
+
+/* Takes one datagram, of a socket or of whatever stands for one. */
+void aiopq_engine_receive(aiopq_engine_t *engine, const aiopq_datagram_t *datagram,
+                          uint64_t now_us) AIOPQ_NET;
 
 /* Carries out what the loop thread asked for, up to a bound: aiopq_engine_may_sleep() answers false while there is
  * more. `now_us` is the time of the whole turn. */
