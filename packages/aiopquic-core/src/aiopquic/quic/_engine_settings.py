@@ -10,6 +10,7 @@ import sys
 
 from aiopquic._files import StrPath, check_keylog, qlog_folder, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
+from aiopquic._simulation import placed
 from aiopquic.exceptions import CertificateFileError, ConfigurationError
 from aiopquic.quic.configuration import QUIC_V1, QuicConfiguration
 
@@ -89,7 +90,7 @@ def engine_settings(
         command_capacity=configuration.event_ring_capacity or 0,
     )
     _check_incoming(settings)
-    return settings
+    return placed(settings)
 
 
 def _own_certificate(configuration: QuicConfiguration) -> tuple[bytes, bytes]:

@@ -166,9 +166,7 @@ async def acquire_engine(configuration: QuicConfiguration, *, local_port: int = 
     """
     loop = asyncio.get_running_loop()
     hosts = await bind_addresses(None, configuration.ip_family)
-    settings = await loop.run_in_executor(
-        None, lambda: engine_settings(configuration, bind_addresses=hosts, port=local_port)
-    )
+    settings = await asyncio.to_thread(engine_settings, configuration, bind_addresses=hosts, port=local_port)
     if local_port or not shared:
         return EngineLease(await _start(configuration, settings), None)
     return await _pools.setdefault(loop, _Pool()).lease(configuration, replace(settings, alpn=()))

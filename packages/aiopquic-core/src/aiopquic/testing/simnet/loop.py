@@ -20,12 +20,9 @@ __all__ = ["SimulatedLoop", "SimulationStalled"]
 #: A turn of the loop takes this long when tasks are ready to run: one that waits by sleep(0) sees time pass.
 TURN_US = 1
 
-#: Real seconds that the loop waits for a thread of an executor, while the virtual clock stands still.
-THREAD_LIMIT = 60.0
-
 
 class SimulationStalled(RuntimeError):
-    """Every task waits, and nothing is left to happen: no timer, no datagram, no thread."""
+    """Every task waits, and nothing is left to happen: no timer, no datagram."""
 
 
 class _Selector(selectors.BaseSelector):
@@ -34,8 +31,8 @@ class _Selector(selectors.BaseSelector):
     def __init__(self, network: Network) -> None:
         self._real = selectors.DefaultSelector()
         self._network = network
-        self.threads = 0
-        "Calls in executors that have not come back."
+        self.limit_us: int | None = None
+        "The virtual time at which the run has taken too long."
 
     def register(self, fileobj: FileDescriptorLike, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._real.register(fileobj, events, data)
@@ -50,26 +47,22 @@ class _Selector(selectors.BaseSelector):
         ready = self._real.select(0)
         if ready:
             return ready
-        if self.threads:
-            return self._wait_for_thread(timeout)
+        self._check_limit()
         if timeout is None:
-            is_told = self._network.run()
+            is_told = self._network.run(self.limit_us)
         else:
             wait_us = max(math.ceil(timeout * 1_000_000), TURN_US)
             is_told = self._network.run(self._network.now_us + wait_us)
         ready = self._real.select(0)
-        if not ready and timeout is None and not is_told:
+        if not ready and timeout is None and not is_told and self._network.next_us is None:
+            self.limit_us = None  # what the tasks do about their end is theirs
             raise SimulationStalled("every task waits for something that can't happen: no timer, no datagram is left")
         return ready
 
-    def _wait_for_thread(self, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is not None and timeout <= 0:
-            self._network.run(self._network.now_us + TURN_US)
-            return self._real.select(0)
-        ready = self._real.select(THREAD_LIMIT)
-        if not ready:
-            raise SimulationStalled(f"a thread of an executor did not come back within {THREAD_LIMIT:.0f} s")
-        return ready
+    def _check_limit(self) -> None:
+        if self.limit_us is not None and self._network.now_us >= self.limit_us:
+            self.limit_us = None
+            raise TimeoutError("the simulated network ran longer than its time limit")
 
     def close(self) -> None:
         self._real.close()
@@ -81,7 +74,7 @@ class _Selector(selectors.BaseSelector):
 class SimulatedLoop(asyncio.SelectorEventLoop):
     """An asyncio loop whose time is that of a simulated network, and whose names are those of its hosts.
 
-    The clock stands still while a thread of an executor works, and moves on when every task waits.
+    The clock stands still while code runs, that of executors included, and moves on when every task waits.
     """
 
     def __init__(self, network: Network, names: Mapping[str, tuple[str, ...]]) -> None:
@@ -90,25 +83,22 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self._network_selector = _Selector(network)
         super().__init__(self._network_selector)
 
+    def set_time_limit(self, seconds: float) -> None:
+        """Raise TimeoutError from the loop itself that many virtual seconds from now."""
+        self._network_selector.limit_us = self._network.now_us + math.ceil(seconds * 1_000_000)
+
     def time(self) -> float:
         """Virtual seconds."""
         return self._network.now_us / 1_000_000
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        future = super().run_in_executor(executor, func, *args)
-        self._network_selector.threads += 1
-        future.add_done_callback(self._thread_done)
-        return future
-
-    async def shutdown_default_executor(self, *arguments: Any) -> None:
-        self._network_selector.threads += 1  # it waits for a thread of its own
+        """Call ``func`` here and now: a thread would come back when it likes, and no run would be like another."""
+        future = self.create_future()
         try:
-            await super().shutdown_default_executor(*arguments)
-        finally:
-            self._network_selector.threads -= 1
-
-    def _thread_done(self, _: asyncio.Future[Any]) -> None:
-        self._network_selector.threads -= 1
+            future.set_result(func(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
     async def getaddrinfo(
         self,

@@ -184,7 +184,10 @@ class SimulatedNetwork:
         """
         try:
             with asyncio.Runner(loop_factory=self._make_loop) as runner:
-                return runner.run(self._main(main, time_limit))
+                loop = runner.get_loop()
+                assert isinstance(loop, SimulatedLoop)
+                loop.set_time_limit(time_limit)
+                return runner.run(self._main(main))
         except BaseException as error:
             error.add_note(
                 f"simulated network: seed {self.seed}, {self.time:.6f} s; {SEED_VARIABLE}={self.seed} replays"
@@ -197,11 +200,10 @@ class SimulatedNetwork:
     def _make_loop(self) -> SimulatedLoop:
         return SimulatedLoop(self._network, self._names)
 
-    async def _main(self, main: Awaitable[T], time_limit: float) -> T:
+    async def _main(self, main: Awaitable[T]) -> T:
         token = current_place.set(self.host("localhost")._place)
         try:
-            async with asyncio.timeout(time_limit):
-                return await main
+            return await main
         finally:
             current_place.reset(token)
             await close_idle_engines()
