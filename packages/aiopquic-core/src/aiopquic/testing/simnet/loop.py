@@ -8,7 +8,7 @@ import math
 import selectors
 import socket
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -19,6 +19,10 @@ __all__ = ["SimulatedLoop", "SimulationStalled"]
 
 #: A turn of the loop takes this long when tasks are ready to run: one that waits by sleep(0) sees time pass.
 TURN_US = 1
+
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class SimulationStalled(RuntimeError):
@@ -91,9 +95,9 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         """Virtual seconds."""
         return self._network.now_us / 1_000_000
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> asyncio.Future[T]:
         """Call ``func`` here and now: a thread would come back when it likes, and no run would be like another."""
-        future = self.create_future()
+        future: asyncio.Future[T] = self.create_future()
         try:
             future.set_result(func(*args))
         except Exception as error:
