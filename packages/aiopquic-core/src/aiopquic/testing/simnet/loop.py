@@ -8,7 +8,7 @@ import math
 import selectors
 import socket
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -95,7 +95,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         """Virtual seconds."""
         return self._network.now_us / 1_000_000
 
-    def run_in_executor(self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> asyncio.Future[T]:
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Call ``func`` here and now: a thread would come back when it likes, and no run would be like another."""
         future: asyncio.Future[T] = self.create_future()
         try:
