@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Generator
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiopquic import streams
 from aiopquic.testing.certificates import CertificateFiles, dev_certificate
