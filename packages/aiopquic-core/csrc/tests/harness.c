@@ -406,6 +406,20 @@ static void set_defaults(aiopq_config_t *config)
     config->datagram_receive_bytes = HARNESS_DATAGRAM_BUDGET;
 }
 
+void pair_simulate(pair_t *pair, uint64_t seed, const aiopq_link_config_t *link)
+{
+    const struct sockaddr_storage any = {.ss_family = AF_UNSPEC};
+    /* One at a time: some tests make a pair and engines that they end by themselves. */
+    static aiopq_network_t *network;
+    aiopq_network_free(network);
+    network = aiopq_network_new(seed, 1000000);
+    CHECK(network != NULL);
+    CHECK_EQUAL(aiopq_network_set_link(network, &any, &any, link), AIOPQ_OK);
+    pair->network = pair->server.config.network = pair->client.config.network = network;
+    pair->server.config.simulated_time_us = pair->client.config.simulated_time_us =
+        aiopq_network_clock(network);
+}
+
 void pair_prepare(pair_t *pair)
 {
     memset(pair, 0, sizeof(*pair));
@@ -422,14 +436,7 @@ void pair_prepare(pair_t *pair)
     pair->client.config.trusted_root_count = 1;
     /* AIOPQ_TEST_SIMULATED in the environment runs everything over a simulated network. */
     if (getenv("AIOPQ_TEST_SIMULATED") != NULL) {
-        pair->network = aiopq_network_new(1, 1000000);
-        CHECK(pair->network != NULL);
-        const struct sockaddr_storage any = {.ss_family = AF_UNSPEC};
-        const aiopq_link_config_t link = {.rate_bps = 1000000000, .delay_us = 100};
-        CHECK_EQUAL(aiopq_network_set_link(pair->network, &any, &any, &link), AIOPQ_OK);
-        pair->server.config.network = pair->client.config.network = pair->network;
-        pair->server.config.simulated_time_us = aiopq_network_clock(pair->network);
-        pair->client.config.simulated_time_us = aiopq_network_clock(pair->network);
+        pair_simulate(pair, 1, &(aiopq_link_config_t){.rate_bps = 1000000000, .delay_us = 100});
     }
 }
 
@@ -522,6 +529,5 @@ void pair_dispose(pair_t *pair)
                    (pair->client.engine == NULL || pair->client.is_stopped));
     endpoint_dispose(&pair->server);
     endpoint_dispose(&pair->client);
-    aiopq_network_free(pair->network);
     CHECK_NOTHING_ALIVE();
 }

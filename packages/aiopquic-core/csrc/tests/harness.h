@@ -1,4 +1,4 @@
-/* Two engines with the thread driver that talk over 127.0.0.1, or on a simulated network, and a loop thread (the test's own) that
+/* Two engines that talk over 127.0.0.1, or on a simulated network, and a loop thread (the test's own) that
  * drains their events, keeps account of them and fails on whatever no engine may ever do: an event after the
  * last one, a byte that is not the one that was sent, bytes behind the end. */
 #ifndef AIOPQ_TESTS_HARNESS_H
@@ -91,6 +91,10 @@ typedef struct pair {
 
 /* Makes a certificate and the default configurations. */
 void pair_prepare(pair_t *pair);
+
+/* Puts both on a new simulated network with that link, between pair_prepare() and pair_start(). The network lives
+ * until the next one is made. */
+void pair_simulate(pair_t *pair, uint64_t seed, const aiopq_link_config_t *link);
 
 /* Makes both engines, starts them and waits until both are ready. */
 void pair_start(pair_t *pair);

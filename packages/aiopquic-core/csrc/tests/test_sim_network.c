@@ -21,14 +21,8 @@ static struct sockaddr_storage address_of(uint16_t port)
 /* Both engines on a network with that link; each connection of the run is made by the caller. */
 static void begin(uint64_t seed, const aiopq_link_config_t *link)
 {
-    CHECK(setenv("AIOPQ_TEST_SIMULATED", "1", 1) == 0);
     pair_prepare(&pair);
-    aiopq_network_free(pair.network);
-    pair.network = aiopq_network_new(seed, 1000000);
-    pair.server.config.network = pair.client.config.network = pair.network;
-    pair.server.config.simulated_time_us = aiopq_network_clock(pair.network);
-    pair.client.config.simulated_time_us = aiopq_network_clock(pair.network);
-    CHECK_EQUAL(aiopq_network_set_link(pair.network, &any, &any, link), AIOPQ_OK);
+    pair_simulate(&pair, seed, link);
     pair_start(&pair);
 }
 
