@@ -96,6 +96,11 @@ size_t aiopq_datagram_frame_room(picoquic_cnx_t *cnx)
     return room;
 }
 
+void aiopq_announce_datagrams_as_configured(picoquic_quic_t *quic)
+{
+    quic->are_datagrams_as_configured = 1;
+}
+
 void aiopq_seed_public_random(uint64_t seed)
 {
     picoquic_public_random_seed_64(seed, 1);

@@ -80,6 +80,9 @@ bool aiopq_is_stream_acked_up_to(picoquic_cnx_t *cnx, uint64_t stream_id, uint64
  * in use; 0 when the peer takes none. */
 size_t aiopq_datagram_frame_room(picoquic_cnx_t *cnx) AIOPQ_NET;
 
+/* A server that takes no DATAGRAM frames says so, whatever its client takes (RFC 9221 section 3). */
+void aiopq_announce_datagrams_as_configured(picoquic_quic_t *quic);
+
 /* What picoquic rolls dice for on the calling thread, where no secret hangs on it, begins anew. */
 void aiopq_seed_public_random(uint64_t seed);
 
