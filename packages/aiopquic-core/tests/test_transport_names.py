@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import io
+import re
 import socket
 import weakref
 from collections.abc import Iterator
@@ -28,6 +29,9 @@ from aiopquic.testing.certificates import dev_certificate
 
 from .transport_pair import APP_CLOSE, DATA, FIN, READY, TX_DRAINED, Pair
 
+VERSION_2 = 0x6B3343CF
+DESTROY = 17
+
 
 def words(text: str) -> list[str]:
     return text.split()
@@ -40,6 +44,8 @@ MEMBERS = words("""
     clear_tx_data_drain_pending tx_event_ring_count tx_event_ring_capacity tx_event_ring_drain_event
     arm_tx_event_ring_drain_pending clear_tx_event_ring_drain_pending session_resumed get_negotiated_alpn
     transport_parameters connection_ids peer_address local_address path_quality cnx_data_counters
+    dgram_ring_create dgram_ring_release dgram_mark_ready dgram_send dgram_push dgram_ring_stats
+    datagram_payload_ceiling
     set_stream_priority set_default_stream_priority send_calls send_busy_event_ring send_busy_stream_ring
     send_alloc_fail
 """)
@@ -297,10 +303,12 @@ def test_webtransport_is_another_package(option: dict[str, Any]) -> None:
     [
         ({"debug_log": "log"}, "debug_log is not available here: set qlog_dir"),
         ({"retry": True}, "retry is for servers"),
-        ({"key_update_interval": 5}, "key_update_interval is not available"),
-        ({"ticket_file": "tickets"}, "ticket_file is not available"),
-        ({"pmtud_policy": "basic"}, "pmtud_policy is not available"),
-        ({"key_exchange_groups": (29,)}, "key_exchange_groups can't be chosen"),
+        ({"key_update_interval": -1}, "key_update_interval is 1 to 4194304 packets, or 0, not -1"),
+        ({"is_client": False, "ticket_file": "tickets"}, "ticket_file is for clients"),
+        ({"pmtud_policy": "hope"}, 'pmtud_policy is "basic", "delayed" or "blocked", or None'),
+        ({"key_exchange_groups": (29, 29)}, "key_exchange_groups are some of .* each once"),
+        ({"key_exchange_groups": (1,)}, "key_exchange_groups are some of"),
+        ({"desired_version": 7}, "desired_version is 0x1, 0x6b3343cf, or 0"),
         ({"ip_family": 99}, "ip_family is socket.AF_INET or"),
         ({"cipher_suite": 7}, "cipher_suite is 0x1301"),
         ({"congestion_control_algorithm": "hope"}, "no congestion control algorithm 'hope'"),
@@ -330,6 +338,58 @@ def test_a_server_that_retries(files: tuple[str, str], tmp_path: Path) -> None:
     events = [event for path in tmp_path.glob("*.qlog") for event in load(path)]  # the new ids begin a new file
     packets = [event["data"].get("packet_type") for event in events if event["event"] == "packet_received"]
     assert packets.count("retry") == 1
+
+
+def test_tickets_are_kept_in_a_file(files: tuple[str, str], tmp_path: Path) -> None:
+    """stop() writes them, and the next client resumes the session (RFC 8446 section 2.2)."""
+    server = TransportContext()
+    server.start(cert_file=files[0], key_file=files[1], alpn="moq-00", is_client=False)
+    resumed = []
+    for _ in range(2):
+        client = TransportContext()
+        client.start(alpn="moq-00", ca_file=files[0], ticket_file=str(tmp_path / "tickets"))
+        pair = Pair.of_contexts(server, client, "127.0.0.1")
+        pair.connected()
+        pair.client.tx_send_stream(pair.handle, 2, b"x", True)  # its acknowledgement comes behind the ticket
+        pair.until(lambda pair=pair: any(event[0] == DESTROY for event in pair.client_events))  # type: ignore[misc]
+        resumed.append(client.session_resumed(pair.handle))
+        client.stop()
+    server.stop()
+    assert resumed == [False, True]
+
+
+def test_choices_reach_the_wire(files: tuple[str, str], tmp_path: Path) -> None:
+    """Version 2 by the server's change or from the first packet, keys that are updated, one group, no probes."""
+    server, client = TransportContext(), TransportContext()
+    server.start(cert_file=files[0], key_file=files[1], alpn="moq-00", is_client=False)
+    client.start(
+        alpn="moq-00",
+        ca_file=files[0],
+        desired_version=VERSION_2,
+        key_update_interval=40,
+        key_exchange_groups=[23],
+        pmtud_policy="blocked",
+        qlog_dir=str(tmp_path),
+    )
+    pair = Pair.of_contexts(server, client, "127.0.0.1")
+    other = pair.connected()
+    assert server._events.connections[other].info.version == VERSION_2
+    client.tx_send_stream(pair.handle, 0, bytes(1 << 18), True)
+    pair.until(lambda: any(event[0] == FIN for event in pair.server_events))
+    client.stop()
+    logs = "".join(path.read_text() for path in tmp_path.glob("*.qlog"))
+    assert set(re.findall(r'"packet_sent".*"key_phase": *(\d)', logs)) == {"0", "1"}
+    server.stop()
+
+
+def test_the_version_of_a_connections_first_packet(pair: Pair) -> None:
+    handle = pair.client.create_client_connection(
+        "127.0.0.1", pair.server.port, sni="localhost", desired_version=VERSION_2
+    )
+    pair.until(lambda: any(event[0] == READY and event[5] == handle for event in pair.client_events))
+    assert pair.client._events.connections[handle].info.version == VERSION_2
+    with pytest.raises(ConfigurationError, match="desired_version"):
+        pair.client.create_client_connection("127.0.0.1", pair.server.port, desired_version=2)
 
 
 def test_congestion_control_by_name() -> None:

@@ -6,13 +6,16 @@ from aiopquic._binding._chunk import StreamChunk
 from aiopquic._binding._connection import Connection
 from aiopquic._binding._ring import RingBuffer
 from aiopquic._binding._transport_counters import dump_all_counters, tx_data_bytes_queued
-from aiopquic._binding._transport_facts import TransportFacts
+from aiopquic._binding._transport_datagrams import TransportDatagrams
 from aiopquic._binding._transport_numbers import (
     DEFAULT_KEY_EXCHANGE_GROUPS,
     EVT_ALMOST_READY,
     EVT_APP_CLOSE,
     EVT_CLOSE,
     EVT_DATAGRAM,
+    EVT_DATAGRAM_ACKED,
+    EVT_DATAGRAM_LOST,
+    EVT_DATAGRAM_TX_DRAINED,
     EVT_READY,
     EVT_STOP_SENDING,
     EVT_STREAM_DATA,
@@ -39,6 +42,9 @@ __all__ = [
     "EVT_APP_CLOSE",
     "EVT_CLOSE",
     "EVT_DATAGRAM",
+    "EVT_DATAGRAM_ACKED",
+    "EVT_DATAGRAM_LOST",
+    "EVT_DATAGRAM_TX_DRAINED",
     "EVT_READY",
     "EVT_STOP_SENDING",
     "EVT_STREAM_DATA",
@@ -67,7 +73,7 @@ __all__ = [
 _Bytes: TypeAlias = bytes | bytearray | memoryview
 _Event: TypeAlias = tuple[int, int, memoryview | None, bool, int, int, int, int]
 
-class TransportContext(TransportFacts):
+class TransportContext(TransportDatagrams):
     def __init__(
         self,
         ring_capacity: int = 0,
@@ -114,6 +120,7 @@ class TransportContext(TransportFacts):
         wt_supported_protocols: str | None = None,
         web_folder: str | None = None,
         dual: bool = False,
+        desired_version: int = 0,
     ) -> None: ...
     def stop(self, drain_timeout: float = 0.05) -> None: ...
     @property

@@ -9,13 +9,16 @@ from aiopquic._binding._chunk import StreamChunk
 from aiopquic._binding._engine import Engine
 from aiopquic._binding._ring import RingBuffer
 from aiopquic._binding._transport_counters import dump_all_counters, transports, tx_data_bytes_queued
-from aiopquic._binding._transport_facts import TransportFacts
+from aiopquic._binding._transport_datagrams import TransportDatagrams
 from aiopquic._binding._transport_numbers import (
     DEFAULT_KEY_EXCHANGE_GROUPS,
     EVT_ALMOST_READY,
     EVT_APP_CLOSE,
     EVT_CLOSE,
     EVT_DATAGRAM,
+    EVT_DATAGRAM_ACKED,
+    EVT_DATAGRAM_LOST,
+    EVT_DATAGRAM_TX_DRAINED,
     EVT_READY,
     EVT_STOP_SENDING,
     EVT_STREAM_DATA,
@@ -37,11 +40,13 @@ from aiopquic._binding._transport_numbers import (
 from aiopquic._binding._transport_settings import (
     application_protocols,
     check_congestion_control_algorithm,
+    check_version,
     refuse,
     transport_settings,
 )
 from aiopquic._binding._transport_sink import ConnectionEvents
 from aiopquic._files import explain
+from aiopquic._tickets import save_tickets
 from aiopquic.exceptions import (
     BindError,
     CertificateFileError,
@@ -57,6 +62,9 @@ __all__ = [
     "EVT_APP_CLOSE",
     "EVT_CLOSE",
     "EVT_DATAGRAM",
+    "EVT_DATAGRAM_ACKED",
+    "EVT_DATAGRAM_LOST",
+    "EVT_DATAGRAM_TX_DRAINED",
     "EVT_READY",
     "EVT_STOP_SENDING",
     "EVT_STREAM_DATA",
@@ -86,7 +94,7 @@ __all__ = [
 cdef int START_TIMEOUT_MS = 5000
 
 
-class TransportContext(TransportFacts):
+class TransportContext(TransportDatagrams):
     """One network thread with its sockets and connections, for a client or a server.
 
     Connections and streams are named by handles: numbers that are never used twice. All calls belong to one thread.
@@ -106,6 +114,7 @@ class TransportContext(TransportFacts):
         self._is_ready = False
         self._error = None
         self._alpn = ()
+        self._ticket_file = None
         transports.add(self)
 
     # ---- life ----
@@ -117,12 +126,14 @@ class TransportContext(TransportFacts):
               keep_alive_interval_ms=0, socket_buffer_size=0, qlog_dir=None, verify_peer=True, ca_file=None,
               max_connections=256, cipher_suite=0, key_exchange_groups=None, stream_ring_cap=4 << 20,
               key_password=None, retry=False, key_update_interval=0, ticket_file=None, pmtud_policy=None,
-              wt_supported_protocols=None, web_folder=None, dual=False):
+              wt_supported_protocols=None, web_folder=None, dual=False, desired_version=0):
         """Open the sockets and start the network thread.
 
         A client verifies servers against ``ca_file``, or certifi's certificates, unless ``verify_peer`` is False.
         ``rx_data_ring_cap``, ``rx_ring_cap`` to older programs, is the largest receive window of a stream, and
-        ``stream_ring_cap`` the most that may wait to be sent on one, in bytes.
+        ``stream_ring_cap`` the most that may wait to be sent on one, in bytes. A client keeps its session tickets in
+        ``ticket_file``, which is written by stop(). ``key_update_interval`` is the number of packets that are sent with
+        one key, ``pmtud_policy`` "basic", "delayed" or "blocked", ``key_exchange_groups`` an order of their numbers.
 
         Raises:
             RuntimeError: started before.
@@ -132,8 +143,7 @@ class TransportContext(TransportFacts):
         if self._engine is not None:
             raise RuntimeError("Transport already started: make another TransportContext")
         refuse({"wt_path": wt_path, "wt_supported_protocols": wt_supported_protocols, "web_folder": web_folder,
-                "dual": dual, "debug_log": debug_log, "key_update_interval": key_update_interval,
-                "ticket_file": ticket_file, "pmtud_policy": pmtud_policy})
+                "dual": dual, "debug_log": debug_log})
         names = application_protocols(alpn, alpn_list)
         settings = transport_settings(
             names, self._command_capacity, port=port, host=host, ip_family=ip_family, cert_file=cert_file,
@@ -144,13 +154,15 @@ class TransportContext(TransportFacts):
             keep_alive_interval_ms=keep_alive_interval_ms, socket_buffer_size=socket_buffer_size, qlog_dir=qlog_dir,
             verify_peer=verify_peer, ca_file=ca_file, max_connections=max_connections, cipher_suite=cipher_suite,
             max_datagram_frame_size=max_datagram_frame_size, stream_ring_cap=stream_ring_cap,
-            key_exchange_groups=key_exchange_groups, retry=retry)
+            key_exchange_groups=key_exchange_groups, retry=retry, key_update_interval=key_update_interval,
+            ticket_file=ticket_file, pmtud_policy=pmtud_policy, desired_version=desired_version)
         try:
             engine = Engine(settings)
         except CertificateFileError as error:
             raise explain(error, cert_file, key_file, bool(key_password)) from None
         engine.sink = self
         self._alpn = names
+        self._ticket_file = settings.session_ticket_file
         self._engine = engine
         engine.start()
         self._wait_until_ready(port)
@@ -175,6 +187,8 @@ class TransportContext(TransportFacts):
         if self._engine is not None and self._engine.is_running:
             self._engine.stop()
             self._engine.join()
+            if self._ticket_file is not None:
+                save_tickets(self._ticket_file, self._engine.session_tickets())
             while self._engine.drain():
                 pass
             self._commands_drained.set()
@@ -249,10 +263,13 @@ class TransportContext(TransportFacts):
     def create_client_connection(self, host, port, sni=None, alpn=None, desired_version=0):
         """Start a client connection to an IP literal; returns its handle.
 
+        ``desired_version`` is that of its first packet; the one of start() is what the server is asked to change to.
+
         Raises ValueError for a host that is not an IP literal, RuntimeError before start().
         """
         if not self.started:
             raise RuntimeError("start() the transport before connecting")
+        check_version(desired_version)
         ipaddress.ip_address(host.partition("%")[0])
         names = (alpn,) if alpn else self._alpn
         connection = self._engine.connect(host, port, sni or host, names, desired_version)

@@ -6,6 +6,7 @@ __all__ = [
     "application_protocols",
     "bind_addresses",
     "check_congestion_control_algorithm",
+    "check_version",
     "refuse",
     "transport_settings",
 ]
@@ -13,6 +14,8 @@ __all__ = [
 def check_congestion_control_algorithm(name: str) -> None: ...
 def application_protocols(alpn: str | None, alpn_list: Sequence[str] | None) -> tuple[str, ...]: ...
 def refuse(options: Mapping[str, object]) -> None: ...
+def groups_in_order(groups: Sequence[int] | None) -> tuple[int, ...]: ...
+def check_version(version: int) -> None: ...
 def bind_addresses(host: str | None, ip_family: int | None) -> tuple[str, ...]: ...
 def transport_settings(
     names: tuple[str, ...],
@@ -43,4 +46,8 @@ def transport_settings(
     stream_ring_cap: int,
     key_exchange_groups: Sequence[int] | None,
     retry: bool,
+    key_update_interval: int,
+    ticket_file: str | None,
+    pmtud_policy: str | None,
+    desired_version: int,
 ) -> EngineSettings: ...

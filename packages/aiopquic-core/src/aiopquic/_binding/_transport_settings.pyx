@@ -5,15 +5,18 @@ import socket
 
 from aiopquic._addresses import has_ipv6
 from aiopquic._binding._engine import is_congestion_control
+from aiopquic._binding._engine import key_exchange_groups as available_groups
 from aiopquic._binding._transport_numbers import DEFAULT_KEY_EXCHANGE_GROUPS
 from aiopquic._files import check_keylog, qlog_folder, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
+from aiopquic._tickets import load_tickets
 from aiopquic.exceptions import ConfigurationError
 
 __all__ = [
     "application_protocols",
     "bind_addresses",
     "check_congestion_control_algorithm",
+    "check_version",
     "refuse",
     "transport_settings",
 ]
@@ -28,13 +31,17 @@ cdef object UNLIMITED = 1 << 60
 
 cdef tuple CIPHER_SUITES = (0x1301, 0x1302, 0x1303)
 
+# RFC 9000 and RFC 9369.
+cdef object VERSION_1 = 0x00000001
+cdef object VERSION_2 = 0x6B3343CF
+
+# Packets of one key phase; well below what AES-GCM allows (RFC 9001 section 6.6).
+cdef object MAX_KEY_UPDATE_INTERVAL = 1 << 22
+
 # Keywords that other packages answer, and those that have no answer, with what to use in their place.
 cdef dict WEBTRANSPORT = {"wt_path": None, "wt_supported_protocols": None, "web_folder": None, "dual": False}
 cdef dict UNAVAILABLE = {
     "debug_log": (None, "set qlog_dir for a record of every packet"),
-    "key_update_interval": (0, "keys are updated when the cipher needs it (RFC 9001 section 6.6)"),
-    "ticket_file": (None, "every connection makes a full handshake"),
-    "pmtud_policy": (None, "the path is probed as picoquic does by default"),
 }
 
 
@@ -62,6 +69,24 @@ def refuse(options):
             raise ConfigurationError(f"{name} is not available here: {UNAVAILABLE[name][1]}")
 
 
+def groups_in_order(groups):
+    """Numbers for the engine, none for its own order: there, groups that this OpenSSL lacks are left out."""
+    if groups is None or tuple(groups) == DEFAULT_KEY_EXCHANGE_GROUPS:
+        return ()
+    wanted = tuple(groups)
+    there_are = available_groups()
+    if not wanted or len(set(wanted)) != len(wanted) or not set(wanted) <= set(there_are):
+        raise ConfigurationError(f"key_exchange_groups are some of {there_are}, each once, not {wanted}")
+    return wanted
+
+
+def check_version(version):
+    """Raise ConfigurationError, a ValueError, for a number that is no version of QUIC known here."""
+    if version not in (0, VERSION_1, VERSION_2):
+        raise ConfigurationError(
+            f"desired_version is {VERSION_1:#x}, {VERSION_2:#x}, or 0 for the first, not {version!r}")
+
+
 def bind_addresses(host, ip_family):
     """What to bind: the host, or the wildcard address of the family, or of both."""
     if host:
@@ -79,7 +104,8 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
                        idle_timeout_ms, keylog_filename, congestion_control_algorithm, initial_max_data,
                        rx_data_ring_cap, initial_max_streams_uni, initial_max_streams_bidi, keep_alive_interval_ms,
                        socket_buffer_size, qlog_dir, verify_peer, ca_file, max_connections, cipher_suite,
-                       max_datagram_frame_size, stream_ring_cap, key_exchange_groups, retry):
+                       max_datagram_frame_size, stream_ring_cap, key_exchange_groups, retry, key_update_interval,
+                       ticket_file, pmtud_policy, desired_version):
     """Check what can be checked before a socket is opened, and read the files."""
     if not 0 <= port <= 65535:
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
@@ -87,13 +113,20 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
         raise ConfigurationError(f"cipher_suite is 0x1301, 0x1302 or 0x1303, or 0 for all, not {cipher_suite!r}")
     if congestion_control_algorithm is not None:
         check_congestion_control_algorithm(congestion_control_algorithm)
-    if key_exchange_groups is not None and tuple(key_exchange_groups) != DEFAULT_KEY_EXCHANGE_GROUPS:
-        raise ConfigurationError("key_exchange_groups can't be chosen: leave it out for DEFAULT_KEY_EXCHANGE_GROUPS")
     if is_client and retry:
         raise ConfigurationError("retry is for servers: nobody connects to a client")
+    if not is_client and ticket_file:
+        raise ConfigurationError("ticket_file is for clients: a server keeps no tickets")
+    if not 0 <= key_update_interval <= MAX_KEY_UPDATE_INTERVAL:
+        raise ConfigurationError(
+            f"key_update_interval is 1 to {MAX_KEY_UPDATE_INTERVAL} packets, or 0, not {key_update_interval!r}")
+    if pmtud_policy not in (None, "basic", "delayed", "blocked"):
+        raise ConfigurationError(f'pmtud_policy is "basic", "delayed" or "blocked", or None, not {pmtud_policy!r}')
+    check_version(desired_version)
     keylog_file = keylog_filename or os.environ.get("SSLKEYLOGFILE") or None
     check_keylog(keylog_file)
     window = rx_data_ring_cap or DEFAULT_MAX_DATA
+    tickets = os.fspath(ticket_file) if ticket_file else None
     return EngineSettings(
         is_client=is_client,
         always_retry=retry,
@@ -122,4 +155,10 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
         send_budget_stream=stream_ring_cap,
         send_budget_conn=UNLIMITED,
         command_capacity=command_capacity,
+        key_exchange_groups=groups_in_order(key_exchange_groups),
+        key_update_interval=key_update_interval,
+        session_ticket_file=tickets,
+        session_tickets=load_tickets(tickets) if tickets is not None else b"",
+        pmtud=pmtud_policy or "basic",
+        desired_version=0 if desired_version == VERSION_1 else desired_version,
     )

@@ -3,6 +3,7 @@ from typing import Any
 
 from aiopquic._binding._connection import Connection
 from aiopquic._binding._stream import Stream
+from aiopquic._binding._transport_datagrams import DatagramRing
 from aiopquic._sinks import HandshakeInfo
 from aiopquic.exceptions import CloseReason
 
@@ -14,6 +15,7 @@ class Events:
     streams: dict[int, Stream]
     drain_wanted: set[int]
     default_priority: int | None
+    rings: dict[int, DatagramRing]
     def __init__(self) -> None: ...
     def add_stream(self, stream: Stream) -> int: ...
     def tell(

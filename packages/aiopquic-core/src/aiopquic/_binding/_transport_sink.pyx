@@ -8,6 +8,8 @@ from aiopquic._binding._transport_numbers import (
     EVT_APP_CLOSE,
     EVT_CLOSE,
     EVT_DATAGRAM,
+    EVT_DATAGRAM_ACKED,
+    EVT_DATAGRAM_LOST,
     EVT_READY,
     EVT_STOP_SENDING,
     EVT_STREAM_DATA,
@@ -16,6 +18,7 @@ from aiopquic._binding._transport_numbers import (
     EVT_STREAM_RESET,
     EVT_STREAM_TX_DRAINED,
 )
+from aiopquic._sinks import DATAGRAM_LOST
 from aiopquic.exceptions import CloseKind
 
 __all__ = ["ConnectionEvents", "Events"]
@@ -24,7 +27,7 @@ __all__ = ["ConnectionEvents", "Events"]
 class Events:
     """What waits for drain_rx(), and what the handles of one transport stand for."""
 
-    __slots__ = ("connections", "default_priority", "drain_wanted", "streams", "waiting")
+    __slots__ = ("connections", "default_priority", "drain_wanted", "rings", "streams", "waiting")
 
     def __init__(self):
         self.waiting = deque()
@@ -32,6 +35,7 @@ class Events:
         self.streams = {}           # their streams that have a handle with the application
         self.drain_wanted = set()   # handles of streams whose room is to be told
         self.default_priority = None
+        self.rings = {}             # datagram rings, by handle
 
     def add_stream(self, stream):
         """Give the stream's handle a meaning; returns the handle."""
@@ -77,12 +81,15 @@ class ConnectionEvents:
         self.info = info
         self.ask_stats()
         self._tell(EVT_READY)
+        self.datagrams_writable()   # those that were pushed during the handshake
 
     def connection_closed(self, reason):
         events = self._events
         for stream in self.connection.streams.values():
             events.streams.pop(stream.handle, None)
             events.drain_wanted.discard(stream.handle)
+        for ring in self._rings():
+            ring.connection_over()
         events.connections.pop(self.connection.handle, None)
         self._tell(EVT_APP_CLOSE if reason.kind is CloseKind.APPLICATION else EVT_CLOSE, reason.error_code)
 
@@ -105,10 +112,15 @@ class ConnectionEvents:
             self._events.waiting.append((EVT_DATAGRAM, 0, memoryview(data), False, 0, handle, 0, 0))
 
     def datagrams_writable(self):
-        pass
+        for ring in self._rings():
+            ring.go_on()
 
     def datagram_fate(self, uid, fate):
-        pass
+        kind = EVT_DATAGRAM_LOST if fate == DATAGRAM_LOST else EVT_DATAGRAM_ACKED
+        self._events.waiting.append((kind, uid, None, False, 0, self.connection.handle, 0, 0))
+
+    def _rings(self):
+        return [ring for ring in self._events.rings.values() if ring.connection is self.connection]
 
     def stream_readable(self, stream):
         buffers, fin = stream.take()
