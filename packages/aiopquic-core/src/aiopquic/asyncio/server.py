@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from aiopquic.asyncio.protocol import QuicConnectionProtocol, StreamHandler
 from aiopquic.exceptions import ConfigurationError
+from aiopquic.quic.compat import TransportNames
 from aiopquic.quic.configuration import QuicConfiguration
-from aiopquic.quic.connection import QuicConnection
 from aiopquic.quic.engine import QuicEngine
 from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
 from aiopquic.quic.listening import bind_addresses
-
-if TYPE_CHECKING:
-    from aiopquic._binding._connection import Connection
 
 __all__ = ["QuicServer", "serve"]
 
@@ -38,9 +35,6 @@ class QuicServer:
         incoming: IncomingCallback | None,
     ) -> None:
         self._configuration = configuration
-        self._create_protocol = create_protocol
-        self._stream_handler = stream_handler
-        self._protocols: dict[int, QuicConnectionProtocol] = {}
         self._hosts = bind_addresses
         self._closed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
@@ -49,7 +43,8 @@ class QuicServer:
             self._desk = IncomingDesk(incoming, timeout=configuration.handshake_timeout)
         self._engine = QuicEngine(
             configuration=configuration,
-            on_accept=self._accept,
+            create_protocol=create_protocol,
+            stream_handler=stream_handler,
             on_incoming=self._desk.take if self._desk is not None else None,
             retry=retry,
             bind_addresses=bind_addresses,
@@ -82,19 +77,11 @@ class QuicServer:
     @property
     def protocols(self) -> list[QuicConnectionProtocol]:
         """The protocols of the open connections."""
-        return list(self._protocols.values())
+        return self._engine.protocols
 
-    def _accept(self, connection: Connection) -> None:
-        handle = connection.handle
-        quic = QuicConnection(configuration=self._configuration, engine=self._engine, connection=connection)
-        try:
-            protocol = self._create_protocol(quic, stream_handler=self._stream_handler)
-            protocol._start(self._loop)
-        except Exception:
-            connection.close(0x1, b"the server could not make a handler for this connection")
-            raise
-        self._protocols[handle] = protocol
-        quic._on_closed = lambda: self._protocols.pop(handle, None)
+    @property
+    def _transport(self) -> TransportNames:
+        return self._engine._transport
 
     def close(self) -> None:
         """Close every connection and the sockets; :meth:`wait_closed` tells when it is done."""

@@ -8,9 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from aiopquic._addresses import has_ipv6
 from aiopquic._sinks import HandshakeInfo
 from aiopquic.exceptions import CloseKind, CloseReason, StreamClosedError, WouldBlockError
 from aiopquic.quic._engine_settings import alpn_of
+from aiopquic.quic.compat import *  # noqa: F403 - the private names too
+from aiopquic.quic.compat import ConnectionNames
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
 from aiopquic.quic.error_codes import QuicErrorCode
@@ -23,7 +26,6 @@ from aiopquic.quic.events import (
     StreamDataReceived,
     StreamReset,
 )
-from aiopquic.quic.facts import ConnectionFacts
 from aiopquic.quic.reading import StreamReading
 from aiopquic.quic.sending import Sender
 from aiopquic.quic.streams import StreamTable, stream_is_unidirectional
@@ -37,7 +39,7 @@ __all__ = ["QuicConnection", "QuicErrorCode", "stream_is_unidirectional"]
 Buffer = bytes | bytearray | memoryview
 
 
-class QuicConnection(ConnectionFacts):
+class QuicConnection(ConnectionNames):
     """One connection, client or server.
 
     A client is made with its configuration and started with :meth:`connect`; a server's are made by
@@ -51,7 +53,12 @@ class QuicConnection(ConnectionFacts):
         configuration: QuicConfiguration,
         engine: QuicEngine | None = None,
         connection: Connection | None = None,
+        cnx_ptr: int = 0,
     ) -> None:
+        if connection is None and cnx_ptr:
+            connection = engine.binding.connection(cnx_ptr) if engine is not None else None
+            if connection is None:
+                raise ValueError(f"the engine has no open connection {cnx_ptr}")
         super().__init__(connection)
         self._configuration = configuration
         self._engine = engine
@@ -80,7 +87,8 @@ class QuicConnection(ConnectionFacts):
             ValueError: ``addr`` is not an IP literal and a port.
             RuntimeError: the connection was started before.
         """
-        self._make_engine(addr, 0).start()
+        if self._engine is None or self._connection is not None:
+            self._make_engine(addr, 0).start()
         self._begin(addr, addr[0])
 
     def _make_engine(self, addr: tuple[str, int], local_port: int) -> QuicEngine:
@@ -94,6 +102,14 @@ class QuicConnection(ConnectionFacts):
             port=local_port,
         )
         return self._engine
+
+    def _start_transport(self, port: int = 0) -> None:
+        """Open the sockets before :meth:`connect` tells the address; that is all it does then."""
+        if self._engine is not None:
+            raise RuntimeError("the transport was started before")
+        hosts = ("0.0.0.0", "::") if has_ipv6() else ("0.0.0.0",)
+        self._engine = QuicEngine(configuration=self._configuration, bind_addresses=hosts, port=port)
+        self._engine._start_transport()
 
     def _begin(self, addr: tuple[str, int], host: str) -> None:
         """Start the handshake; ``host`` is what the user asked for and the certificate must name."""

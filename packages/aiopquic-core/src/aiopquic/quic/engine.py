@@ -5,26 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import select
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiopquic._binding._engine import Engine
 from aiopquic._files import explain
 from aiopquic._settings import EngineSettings
 from aiopquic._tickets import load_tickets, save_tickets
-from aiopquic.exceptions import BindError, CertificateFileError
+from aiopquic.exceptions import BindError, CertificateFileError, ConfigurationError
 from aiopquic.quic._engine_settings import engine_settings
+from aiopquic.quic.compat import TransportNames
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.loop_end import close_with_loop
 
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
     from aiopquic._sinks import IncomingInfo
+    from aiopquic.quic.accepting import Acceptor
 
 __all__ = ["QuicEngine"]
 
 logger = logging.getLogger("aiopquic.engine")
+
+#: Opening the sockets takes microseconds; a host that needs longer than this is stuck.
+START_TIMEOUT_MS = 5000
 
 
 class QuicEngine:
@@ -33,7 +39,9 @@ class QuicEngine:
     All methods belong to the loop's thread; making one may take tens of milliseconds and may be left to another.
     It ends with its loop at the latest (see :mod:`aiopquic.quic.loop_end`), and with the process.
 
-    ``on_accept`` is called with each connection that a peer opens. With ``on_incoming`` each client waits, before its
+    With ``create_protocol`` it serves: that is called with ``(quic, stream_handler=...)`` for each connection whose
+    handshake is complete, and what it returns gets the events (see :class:`aiopquic.quic.accepting.Acceptor`). Without,
+    ``on_accept`` is called with each connection of the bridge. With ``on_incoming`` each client waits, before its
     handshake, for ``binding.answer_incoming``. With ``retry`` every client proves its address first (RFC 9000
     section 8.1.2). ``settings`` are those of the ``configuration``, where they were read before.
     """
@@ -44,6 +52,8 @@ class QuicEngine:
         configuration: QuicConfiguration,
         on_accept: Callable[[Connection], None] | None = None,
         on_incoming: Callable[[IncomingInfo], None] | None = None,
+        create_protocol: Callable[..., Any] | None = None,
+        stream_handler: Callable[..., Any] | None = None,
         retry: bool = False,
         bind_addresses: tuple[str, ...] = (),
         port: int = 0,
@@ -59,13 +69,9 @@ class QuicEngine:
         )
         self._ticket_file = self.settings.session_ticket_file
         tickets = load_tickets(self._ticket_file) if self._ticket_file is not None else b""
-        try:
-            self._engine = Engine(replace(self.settings, session_tickets=tickets))
-        except CertificateFileError as error:
-            files = configuration.certificate_file, configuration.private_key_file
-            raise explain(error, *files, bool(configuration.private_key_password)) from None
-        self._engine.sink = self
+        self._engine = self._make(replace(self.settings, session_tickets=tickets))
         self._on_accept = on_accept
+        self._acceptor = _acceptor(configuration, create_protocol, stream_handler) if create_protocol else None
         self._on_incoming = on_incoming
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forget_loop_end: Callable[[], None] | None = None
@@ -76,11 +82,48 @@ class QuicEngine:
         self._ready_waiter: asyncio.Future[int] | None = None
         self._stopped_waiter: asyncio.Future[None] | None = None
 
+    def _make(self, settings: EngineSettings) -> Engine:
+        configuration = self.configuration
+        try:
+            engine = Engine(settings)
+        except CertificateFileError as error:
+            files = configuration.certificate_file, configuration.private_key_file
+            raise explain(error, *files, bool(configuration.private_key_password)) from None
+        engine.sink = self
+        return engine
+
     # ---- life ----
 
     def start(self) -> None:
         """Start the network thread."""
         self._engine.start()
+
+    def _start_transport(self, port: int = 0, *, retry: bool | None = None) -> None:
+        """Start, and wait until the sockets are open: for programs that don't wait on a loop.
+
+        Raises BindError (an OSError) and RuntimeError (started before).
+        """
+        if self._engine.is_running or self.is_stopped:
+            raise RuntimeError("the engine was started before: make another QuicEngine")
+        asked = replace(
+            self.settings,
+            local_port=port or self.settings.local_port,
+            always_retry=self.settings.always_retry if retry is None else retry,
+        )
+        if asked != self.settings:
+            self.settings = asked
+            self._engine.sink = None
+            self._engine = self._make(asked)
+        self.start()
+        poller = select.poll()
+        poller.register(self.eventfd, select.POLLIN)
+        while self._port is None and not self._is_stopped:
+            if not poller.poll(START_TIMEOUT_MS):
+                raise TimeoutError("the network thread did not start")
+            self.drain_and_route()
+        if self._port is None:
+            self._finish()
+            raise self._bind_error()
 
     @property
     def eventfd(self) -> int:
@@ -96,6 +139,15 @@ class QuicEngine:
     def is_stopped(self) -> bool:
         """True when the network thread has ended, or was asked to."""
         return self._is_stopping or self._is_stopped
+
+    @property
+    def protocols(self) -> list[Any]:
+        """What ``create_protocol`` has returned for the open connections."""
+        return list(self._acceptor.protocols.values()) if self._acceptor is not None else []
+
+    @property
+    def _transport(self) -> TransportNames:
+        return TransportNames(self)
 
     @property
     def binding(self) -> Engine:
@@ -122,6 +174,14 @@ class QuicEngine:
         """Hand waiting events to their connections; a bounded number at a time."""
         return self._engine.drain()
 
+    def route_event(self, event: tuple[Any, ...]) -> None:
+        """Tell a connection of ``create_protocol`` what a tuple of the low-level API says of one of its streams.
+
+        For programs that make events of their own; those of the network come with :meth:`drain_and_route`.
+        """
+        if self._acceptor is not None:
+            self._acceptor.route(event)
+
     async def wait_ready(self) -> int:
         """Wait until the sockets are open; return the local port.
 
@@ -133,10 +193,13 @@ class QuicEngine:
             self._ready_waiter = self._loop.create_future()
             await self._ready_waiter
         if self._port is None:
-            where = ", ".join(self.settings.bind_addresses) or "any address"
-            text = f"UDP port {self.settings.local_port} of {where} can't be bound: {os.strerror(self._error)}"
-            raise BindError(self._error, text)
+            raise self._bind_error()
         return self._port
+
+    def _bind_error(self) -> BindError:
+        where = ", ".join(self.settings.bind_addresses) or "any address"
+        text = f"UDP port {self.settings.local_port} of {where} can't be bound: {os.strerror(self._error)}"
+        return BindError(self._error, text)
 
     def stop(self) -> None:
         """Close every connection, with CONNECTION_CLOSE on the wire, and end the network thread."""
@@ -172,7 +235,10 @@ class QuicEngine:
                 save_tickets(self._ticket_file, self._engine.session_tickets())
         while self._engine.drain():
             pass
-        self._engine.sink = None  # lets both go without a round of the garbage collector
+        # Lets everybody go without a round of the garbage collector.
+        self._engine.sink = None
+        self._on_accept = None
+        self._on_incoming = None
 
     # ---- EngineSink ----
 
@@ -190,7 +256,9 @@ class QuicEngine:
             self._stopped_waiter.set_result(None)
 
     def connection_accepted(self, connection: Connection) -> None:
-        if self._on_accept is not None:
+        if self._acceptor is not None:
+            self._acceptor.accept(self, connection)
+        elif self._on_accept is not None:
             self._on_accept(connection)
 
     def connection_incoming(self, incoming: IncomingInfo) -> None:
@@ -204,3 +272,13 @@ class QuicEngine:
             self._loop.call_exception_handler({"message": message, "exception": error, "connection": connection})
         else:
             logger.error(message, exc_info=error)
+
+
+def _acceptor(
+    configuration: QuicConfiguration, create_protocol: Callable[..., Any], stream_handler: Callable[..., Any] | None
+) -> Acceptor:
+    from aiopquic.quic.accepting import Acceptor  # which knows connections, and those their engine
+
+    if configuration.is_client:
+        raise ConfigurationError("create_protocol is for servers: use a configuration with is_client=False")
+    return Acceptor(create_protocol, stream_handler)
