@@ -3,6 +3,9 @@ from typing import TypedDict, final
 
 from aiopquic._binding._connection import Connection
 from aiopquic._settings import EngineSettings
+from aiopquic._sinks import DATAGRAM_ACKED as DATAGRAM_ACKED
+from aiopquic._sinks import DATAGRAM_LOST as DATAGRAM_LOST
+from aiopquic._sinks import DATAGRAM_SPURIOUS as DATAGRAM_SPURIOUS
 from aiopquic._sinks import EngineSink
 
 class _NativeVersions(TypedDict):
