@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from aiopquic.asyncio.protocol import CLOSE_TIMEOUT, QuicConnectionProtocol, StreamHandler
+from aiopquic.asyncio.protocol import QuicConnectionProtocol, StreamHandler
 from aiopquic.exceptions import ConfigurationError, QuicConnectionError
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.connection import QuicConnection
@@ -74,15 +74,6 @@ async def connect(
         yield protocol
     finally:
         try:
-            await _shut_down(protocol, quic)
+            await QuicConnectionProtocol.aclose(protocol)  # a subclass may mean something else by these names
         finally:
             await lease.release()
-
-
-async def _shut_down(protocol: QuicConnectionProtocol, quic: QuicConnection) -> None:
-    """Close, and see the end: also when the task is being cancelled."""
-    protocol.close()
-    quic.close()  # for protocols whose close() means something else
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(CLOSE_TIMEOUT):
-            await QuicConnectionProtocol.wait_closed(protocol)

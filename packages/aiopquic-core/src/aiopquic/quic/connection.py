@@ -15,17 +15,24 @@ from aiopquic.quic._engine_settings import alpn_of
 from aiopquic.quic.compat import *  # noqa: F403 - the private names too
 from aiopquic.quic.compat import ConnectionNames
 from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.datagrams import ConnectionDatagrams
+from aiopquic.quic.drain_events import ConnectionDrains
 from aiopquic.quic.engine import QuicEngine
 from aiopquic.quic.error_codes import QuicErrorCode
 from aiopquic.quic.events import (
+    ConnectionIdIssued,
+    ConnectionIdRetired,
     ConnectionTerminated,
+    DatagramFrameReceived,
     HandshakeCompleted,
+    PingAcknowledged,
     ProtocolNegotiated,
     QuicEvent,
     StopSendingReceived,
     StreamDataReceived,
     StreamReset,
 )
+from aiopquic.quic.priorities import StreamPriorities
 from aiopquic.quic.reading import StreamReading
 from aiopquic.quic.sending import Sender
 from aiopquic.quic.streams import StreamTable, stream_is_unidirectional
@@ -39,7 +46,7 @@ __all__ = ["QuicConnection", "QuicErrorCode", "stream_is_unidirectional"]
 Buffer = bytes | bytearray | memoryview
 
 
-class QuicConnection(ConnectionNames):
+class QuicConnection(ConnectionDatagrams, ConnectionDrains, ConnectionNames):
     """One connection, client or server.
 
     A client is made with its configuration and started with :meth:`connect`; a server's are made by
@@ -67,10 +74,12 @@ class QuicConnection(ConnectionNames):
         self._streams = StreamTable(self._is_client)
         self._events: deque[tuple[QuicEvent, Stream | None]] = deque()
         self._handler: Callable[[QuicEvent], None] | None = None
-        self._own_close: CloseReason | None = None
-        "What close() was called with; the end itself is told by an event."
+        self._datagrams_wait = False
+        "True while datagrams wait in the bounded queue of the bridge for somebody to take events."
+        self._priorities = StreamPriorities()
         self._sender = Sender(configuration)
         self._reading = StreamReading()
+        self._on_created: Callable[[], object] | None = None
         self._on_closed: Callable[[], object] | None = None
         self._on_stream_over: Callable[[int], object] | None = None
         "Called when both directions of a stream have ended, and again when its reader has taken the last bytes."
@@ -117,11 +126,17 @@ class QuicConnection(ConnectionNames):
         name = self._configuration.server_name or host
         self._connection = self._engine.binding.connect(addr[0], addr[1], name, alpn_of(self._configuration))
         self._connection.sink = self
+        self._tell_created()
 
     def _adopt(self, connection: Connection, engine: QuicEngine) -> QuicConnection:
         """Be the sink of a client connection on an engine that is not ours."""
         self._connection, self._engine, self._owns_engine = connection, engine, False
+        self._tell_created()
         return self
+
+    def _tell_created(self) -> None:
+        if self._on_created is not None:
+            self._on_created()
 
     def _attach(self, loop: asyncio.AbstractEventLoop, handler: Callable[[QuicEvent], None]) -> None:
         """Deliver events to ``handler``, on ``loop``."""
@@ -152,6 +167,8 @@ class QuicConnection(ConnectionNames):
         while handler is not None and self._events:
             event, stream = self._events.popleft()
             self._deliver(handler, event, stream)
+        if handler is not None and self._datagrams_wait:
+            self._tell_datagrams()
 
     def next_event(self) -> QuicEvent | None:
         """The next event, None when there is none.
@@ -160,6 +177,8 @@ class QuicConnection(ConnectionNames):
         """
         if not self._events and self._engine is not None and self._handler is None:
             self._engine.drain_and_route()
+            if self._datagrams_wait:
+                self._tell_datagrams()
         if not self._events:
             return None
         event, stream = self._events.popleft()
@@ -201,7 +220,12 @@ class QuicConnection(ConnectionNames):
             StreamStoppedError: the peer wants no more of it.
             QuicConnectionError: the connection has ended; ``close_reason`` says why.
         """
-        self._stream_to_send(stream_id).write(data, end_stream)
+        stream = self._stream_to_send(stream_id)
+        try:
+            stream.write(data, end_stream)
+        except WouldBlockError:
+            self._stream_is_full(stream)
+            raise
 
     async def send_stream_data_drained(
         self,
@@ -231,7 +255,7 @@ class QuicConnection(ConnectionNames):
         """Give up sending on a stream (RESET_STREAM, RFC 9000 section 19.4); queued bytes are dropped."""
         _check_code(error_code)
         self._stream_to_send(stream_id).reset(error_code)
-        self._sender.stream_changed(stream_id)
+        self._stream_changed(stream_id)
 
     def stop_stream(self, stream_id: int, error_code: int) -> None:
         """Ask the peer to stop sending (STOP_SENDING, RFC 9000 section 19.5).
@@ -251,11 +275,35 @@ class QuicConnection(ConnectionNames):
 
     def set_stream_priority(self, stream_id: int, priority: int) -> int:
         """0 is sent first, 255 last; the default is 9. Returns 1 when it could not be asked for now, else 0."""
-        try:
-            self._stream_to_send(stream_id).set_priority(priority)
-        except WouldBlockError:
-            return 1
-        return 0
+        stream = self._stream_to_send(stream_id)
+        return 0 if self._priorities.set(stream, priority) else 1
+
+    def set_default_stream_priority(self, priority: int) -> None:
+        """The priority of every stream that nothing was sent on yet, of either side's, unless it is given another.
+
+        Raises:
+            ValueError: not 0 to 255.
+        """
+        self._priorities.set_default(priority)
+
+    def tx_event_ring_fill(self) -> float:
+        """The share of ``event_ring_capacity`` that commands to the network thread take; 0.0 without a capacity."""
+        capacity = self._engine.settings.command_capacity if self._engine is not None else 0
+        if self._engine is None or not capacity:
+            return 0.0
+        return min(1.0, self._engine.binding.counters["commands_waiting"] / capacity)
+
+    def send_ping(self, uid: int) -> None:
+        """Send a PING (RFC 9000 section 19.2); :class:`PingAcknowledged` with the ``uid`` tells of the answer.
+
+        Raises:
+            WouldBlockError: (a BufferError) 64 pings wait for theirs.
+            ValueError: a uid below 0, or of 2**64 or more.
+            QuicConnectionError: the connection has ended.
+        """
+        if not 0 <= uid < 1 << 64:
+            raise ValueError(f"the uid of a ping is 0 to 2**64 - 1, not {uid}")
+        self._open_connection().ping(uid)
 
     def close(
         self, error_code: int = QuicErrorCode.NO_ERROR, frame_type: int | None = None, reason_phrase: str = ""
@@ -267,6 +315,7 @@ class QuicConnection(ConnectionNames):
 
         Raises:
             ValueError: a code of 2**62 or more, a transport error code above 0x3ff, a longer reason.
+            WouldBlockError: (a BufferError) ``event_ring_capacity`` commands wait for the network thread already.
         """
         _check_code(error_code)
         if self._connection is not None and self._close_reason is None and self._own_close is None:
@@ -300,6 +349,7 @@ class QuicConnection(ConnectionNames):
 
     def connection_ready(self, info: HandshakeInfo) -> None:
         self._info = info
+        self._local_ids.append(info.connection_ids["local"])
         self._emit(HandshakeCompleted(info.alpn, info.early_data_accepted, info.is_resumed))
         self._emit(ProtocolNegotiated(alpn_protocol=info.alpn))
 
@@ -307,6 +357,9 @@ class QuicConnection(ConnectionNames):
         self._close_reason = reason
         self._snapshots.connection_closed()
         self._sender.connection_closed(reason)
+        self._all_drained()
+        self.datagrams_writable()
+        self._tell_datagrams()
         self._emit(
             ConnectionTerminated(
                 error_code=reason.error_code,
@@ -323,10 +376,13 @@ class QuicConnection(ConnectionNames):
         self._snapshots.received(request, stats)
 
     def connection_id_issued(self, connection_id: bytes) -> None:
-        """The peer has another id to send to."""
+        self._local_ids.append(connection_id)
+        self._emit(ConnectionIdIssued(connection_id=connection_id))
 
     def connection_id_retired(self, connection_id: bytes) -> None:
-        """The peer has let go of one of our ids."""
+        if connection_id in self._local_ids:
+            self._local_ids.remove(connection_id)
+        self._emit(ConnectionIdRetired(connection_id=connection_id))
 
     def connection_writable(self) -> None:
         self._sender.connection_writable()
@@ -335,16 +391,18 @@ class QuicConnection(ConnectionNames):
         """Never asked for: a stream id is handed out whether or not the peer allows it yet."""
 
     def connection_ping_acked(self, uid: int) -> None:
-        """The peer has acknowledged a ping."""
+        self._emit(PingAcknowledged(uid=uid))
 
     def datagrams_readable(self) -> None:
-        """Datagrams have arrived."""
+        if self._handler is None:
+            self._datagrams_wait = True
+        else:
+            self._tell_datagrams()
 
-    def datagrams_writable(self) -> None:
-        """The datagram queue has room again."""
-
-    def datagram_fate(self, uid: int, fate: int) -> None:
-        """A datagram was acknowledged, or declared lost."""
+    def _tell_datagrams(self) -> None:
+        self._datagrams_wait = False
+        for datagram in self._connection.take_datagrams() if self._connection is not None else ():
+            self._emit(DatagramFrameReceived(data=memoryview(datagram)))
 
     def stream_readable(self, stream: Stream) -> None:
         self._streams.seen(stream.id)
@@ -363,42 +421,41 @@ class QuicConnection(ConnectionNames):
 
     def stream_stopped(self, stream: Stream, error_code: int) -> None:
         self._streams.seen(stream.id)
-        self._sender.stream_changed(stream.id)
+        self._stream_changed(stream.id)
         self._emit(StopSendingReceived(stream_id=stream.id, error_code=error_code))
 
     def stream_writable(self, stream: Stream) -> None:
-        self._sender.stream_changed(stream.id)
+        self._stream_changed(stream.id)
+
+    def _stream_changed(self, stream_id: int) -> None:
+        """There is room again, or the stream takes no more: writers look for themselves."""
+        self._sender.stream_changed(stream_id)
+        self._stream_drained(stream_id)
 
     def stream_acked(self, stream: Stream) -> None:
         """Never asked for: this API tells nothing of acknowledgements."""
 
     def stream_released(self, stream: Stream) -> None:
-        self._sender.stream_changed(stream.id)
+        self._stream_changed(stream.id)
         self._stream_over(stream.id)
 
     def _stream_over(self, stream_id: int) -> None:
         self._reading.over(stream_id)
+        self._priorities.over(stream_id)
         if self._on_stream_over is not None:
             self._on_stream_over(stream_id)
 
     # ---- streams ----
 
-    def _open_connection(self) -> Connection:
-        reason = self._close_reason or self._own_close
-        if reason is not None:
-            raise reason.exception()
-        if self._connection is None:
-            raise RuntimeError("the connection was not started: call connect() first")
-        return self._connection
-
     def _stream_to_send(self, stream_id: int) -> Stream:
         connection = self._open_connection()
         stream = connection.streams.get(stream_id)
-        if stream is not None:
-            return stream
-        if self._streams.is_own(stream_id) and self._streams.claim(stream_id):
-            return connection.open_stream(stream_id)
-        raise self._no_stream(stream_id)
+        if stream is None:
+            if not self._streams.is_own(stream_id) or not self._streams.claim(stream_id):
+                raise self._no_stream(stream_id)
+            stream = connection.open_stream(stream_id)
+        self._priorities.before_send(stream)
+        return stream
 
     def _no_stream(self, stream_id: int) -> StreamClosedError:
         if stream_is_unidirectional(stream_id) and not self._streams.is_own(stream_id):

@@ -7,13 +7,26 @@ from dataclasses import dataclass
 from aiopquic.exceptions import CloseReason
 
 __all__ = [
+    "ConnectionIdIssued",
+    "ConnectionIdRetired",
     "ConnectionTerminated",
+    "DatagramFrameReceived",
     "HandshakeCompleted",
+    "PingAcknowledged",
     "ProtocolNegotiated",
     "QuicEvent",
     "StopSendingReceived",
     "StreamDataReceived",
     "StreamReset",
+    "WebTransportDatagramReceived",
+    "WebTransportNewStream",
+    "WebTransportSessionClosed",
+    "WebTransportSessionDraining",
+    "WebTransportSessionReady",
+    "WebTransportSessionRefused",
+    "WebTransportStopSending",
+    "WebTransportStreamDataReceived",
+    "WebTransportStreamReset",
 ]
 
 
@@ -81,3 +94,100 @@ class StopSendingReceived(QuicEvent):
     stream_id: int = 0
     error_code: int = 0
     "Chosen by the peer's application."
+
+
+@dataclass(slots=True)
+class DatagramFrameReceived(QuicEvent):
+    """A datagram arrived (RFC 9221), in the order of arrival."""
+
+    data: memoryview = memoryview(b"")  # noqa: RUF009 - read-only, so that all may share it
+    "Read-only; stays valid as long as it is kept."
+
+
+@dataclass(slots=True)
+class PingAcknowledged(QuicEvent):
+    """The peer has acknowledged a packet sent after ``send_ping(uid)``."""
+
+    uid: int = 0
+
+
+@dataclass(slots=True)
+class ConnectionIdIssued(QuicEvent):
+    """The peer may send to this id of ours from now on (RFC 9000 section 19.15)."""
+
+    connection_id: bytes = b""
+
+
+@dataclass(slots=True)
+class ConnectionIdRetired(QuicEvent):
+    """The peer has let go of this id of ours (RFC 9000 section 19.16)."""
+
+    connection_id: bytes = b""
+
+
+# The events of WebTransport sessions. No connection of this package emits them: the sessions of the package
+# aiopquic-webtransport do.
+
+
+@dataclass(slots=True)
+class WebTransportSessionReady(QuicEvent):
+    """The server has accepted the session."""
+
+
+@dataclass(slots=True)
+class WebTransportSessionRefused(QuicEvent):
+    """The server wants no session; ``error_code`` is an HTTP status where it sent one."""
+
+    error_code: int = 0
+
+
+@dataclass(slots=True)
+class WebTransportSessionClosed(QuicEvent):
+    """The session has ended, with the peer's code and reason."""
+
+    error_code: int = 0
+    reason: memoryview = memoryview(b"")  # noqa: RUF009 - read-only, so that all may share it
+
+
+@dataclass(slots=True)
+class WebTransportSessionDraining(QuicEvent):
+    """The peer asks to end the session soon."""
+
+
+@dataclass(slots=True)
+class WebTransportStreamDataReceived(QuicEvent):
+    """Bytes arrived in order on a stream of the session; ``end_stream`` says that no more follow."""
+
+    stream_id: int = 0
+    data: memoryview = memoryview(b"")  # noqa: RUF009 - read-only, so that all may share it
+    end_stream: bool = False
+
+
+@dataclass(slots=True)
+class WebTransportStreamReset(QuicEvent):
+    """The peer gave up its side of a stream of the session."""
+
+    stream_id: int = 0
+    error_code: int = 0
+
+
+@dataclass(slots=True)
+class WebTransportStopSending(QuicEvent):
+    """The peer wants no more of a stream of the session."""
+
+    stream_id: int = 0
+    error_code: int = 0
+
+
+@dataclass(slots=True)
+class WebTransportDatagramReceived(QuicEvent):
+    """A datagram of the session arrived."""
+
+    data: memoryview = memoryview(b"")  # noqa: RUF009 - read-only, so that all may share it
+
+
+@dataclass(slots=True)
+class WebTransportNewStream(QuicEvent):
+    """The peer opened a stream of the session."""
+
+    stream_id: int = 0

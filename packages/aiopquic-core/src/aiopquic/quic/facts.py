@@ -21,6 +21,10 @@ class ConnectionFacts:
         self._connection = connection
         self._info: HandshakeInfo | None = None
         self._close_reason: CloseReason | None = None
+        self._own_close: CloseReason | None = None
+        "What close() was called with; the end itself is told by an event."
+        self._local_ids: list[bytes] = []
+        "Ids of ours that the peer has not let go of, the oldest first."
         self._snapshots = PathSnapshots()
 
     @property
@@ -63,8 +67,27 @@ class ConnectionFacts:
 
     @property
     def connection_ids(self) -> dict[str, bytes]:
-        """``local``, ``remote`` and ``initial`` connection ids as of the handshake; empty before."""
-        return dict(self._info.connection_ids) if self._info is not None else {}
+        """``local``, ``remote`` and ``initial`` connection ids; empty before the end of the handshake.
+
+        ``local`` is the oldest id that the peer has not let go of; the others are those of the handshake.
+        """
+        if self._info is None:
+            return {}
+        ids = dict(self._info.connection_ids)
+        if self._local_ids:
+            ids["local"] = self._local_ids[0]
+        return ids
+
+    def get_stream_buf_stats(self, stream_id: int) -> tuple[int, int, int, int] | None:
+        """Bytes written to the stream and bytes that went into packets, and two zeros where others keep hashes.
+
+        None for a stream that is over or unknown.
+        """
+        stream = self._connection.streams.get(stream_id) if self._connection is not None else None
+        if stream is None:
+            return None
+        sent = stream.sent
+        return sent + stream.send_queued, sent, 0, 0
 
     def tx_sent_bytes(self, stream_id: int) -> int:
         """Bytes of the stream that went into packets; 0 for a stream that is over or unknown."""
@@ -102,3 +125,12 @@ class ConnectionFacts:
     def bytes_received(self) -> int:
         """Bytes of UDP payload received, as of the latest snapshot."""
         return self.path_quality().get("bytes_received", 0)
+
+    def _open_connection(self) -> Connection:
+        """The connection, for a command; raises what its end means when it has ended."""
+        reason = self._close_reason or self._own_close
+        if reason is not None:
+            raise reason.exception()
+        if self._connection is None:
+            raise RuntimeError("the connection was not started: call connect() first")
+        return self._connection
