@@ -18,7 +18,14 @@ from aiopquic.exceptions import BindError, ConfigurationError
 from aiopquic.quic import connection as names
 from aiopquic.quic.connection import QuicConnection, drain_and_route, route_batch
 from aiopquic.quic.engine import QuicEngine
-from aiopquic.quic.events import HandshakeCompleted, QuicEvent, StopSendingReceived, StreamDataReceived, StreamReset
+from aiopquic.quic.events import (
+    DatagramFrameReceived,
+    HandshakeCompleted,
+    QuicEvent,
+    StopSendingReceived,
+    StreamDataReceived,
+    StreamReset,
+)
 
 from .conftest import LoopErrors
 from .support import DEADLINE, Echo, Endpoints, Recorder, client_configuration, server_configuration, until
@@ -241,9 +248,11 @@ def test_events_of_a_programs_own_are_routed(endpoints: Endpoints) -> None:
     for kind, code in ((numbers.EVT_STREAM_RESET, 5), (numbers.EVT_STOP_SENDING, 6), (numbers.EVT_READY, 0)):
         server.route_event(event(kind, handle, code=code))
         server.route_event(event(kind, handle + 12345, code=code))
+    server.route_event(event(numbers.EVT_DATAGRAM, handle, b"datagram"))
     assert protocols[0].seen == [
         StreamReset(stream_id=8, error_code=5),
         StopSendingReceived(stream_id=8, error_code=6),
+        DatagramFrameReceived(data=memoryview(b"datagram")),
     ]
     client.stop()
     server.close()

@@ -11,6 +11,7 @@ from aiopquic._binding import _transport_numbers as numbers
 from aiopquic._binding._transport_counters import counters_of
 from aiopquic._binding._transport_sink import Events
 from aiopquic.quic.events import (
+    DatagramFrameReceived,
     QuicEvent,
     StopSendingReceived,
     StreamDataReceived,
@@ -100,6 +101,8 @@ def quic_event(event: LowLevelEvent) -> QuicEvent | None:
         return StreamReset(stream_id=stream_id, error_code=error_code)
     if kind == _EVT_STOP_SENDING:
         return StopSendingReceived(stream_id=stream_id, error_code=error_code)
+    if kind == _EVT_DATAGRAM:
+        return DatagramFrameReceived(data=data)
     return None
 
 
