@@ -47,6 +47,6 @@ async def test_the_end_wakes_who_waits_for_a_ping(endpoints: Endpoints):
         quic.close(4)
         quic.connection_ping_acked = lambda uid: None  # type: ignore[method-assign]
         with pytest.raises(ConnectionClosedError):
-            await waiting
+            await asyncio.wait_for(waiting, 20)
         with pytest.raises(ConnectionClosedError):
             await pair.client.ping()
