@@ -188,6 +188,7 @@ def wheels(session: nox.Session) -> None:
     install(session, (), *sorted(dist.glob("*.whl")))
     session.run("python", "-c", "import aiopquic_bench, aiopquic_webtransport as w; print(w.native_info())")
     session.run("python", "-m", "aiopquic", "versions")
+    session.run("aiopquic-bench", "cases", silent=True)
 
     # Core's own source distribution, by pip, where nothing else is: its sources travel with it.
     empty = Path(session.create_tmp()) / "empty"
@@ -235,6 +236,12 @@ def release(session: nox.Session) -> None:
        "-r", str(ROOT / "constraints-release.txt"))  # fmt: skip
     pytest(session, "-m", "release", "packages/aiopquic-core/tests/test_legacy_program.py",
            AIOPQUIC_RELEASE_PYTHON=str(folder / "bin" / "python"))  # fmt: skip
+
+
+@nox.session(venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """Every case of aiopquic-bench once, a moment each; other words run other commands of it."""
+    session.run(sys.executable, "-m", "aiopquic_bench", *(session.posargs or ("run", "--quick")))
 
 
 @nox.session(venv_backend="none")

@@ -1,0 +1,25 @@
+"""The APIs of aiopquic, in one shape for the measurements: that of ``aiopquic.connect`` and ``aiopquic.serve``."""
+
+from __future__ import annotations
+
+from aiopquic_bench.apis import events, streams
+from aiopquic_bench.apis.shape import Api
+from aiopquic_bench.problems import UsageProblem
+
+__all__ = ["APIS", "Api", "api_named"]
+
+APIS: dict[str, Api] = {
+    "streams": Api(connect=streams.connect, serve=streams.serve, has_datagrams=True),
+    "asyncio": Api(connect=events.connect, serve=events.serve, has_datagrams=False),
+}
+
+
+def api_named(name: str) -> Api:
+    """The API with that name.
+
+    Raises:
+        UsageProblem: it can't be measured.
+    """
+    if name not in APIS:
+        raise UsageProblem(f"the API {name!r} can't be measured here: use {' or '.join(APIS)}")
+    return APIS[name]

@@ -1,0 +1,24 @@
+"""``aiopquic.connect`` and ``aiopquic.serve`` as they are."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import cast
+
+import aiopquic
+from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic_bench.apis.shape import HOST, Connection, Handler, Server
+
+__all__ = ["connect", "serve"]
+
+
+def connect(port: int, configuration: QuicConfiguration) -> AbstractAsyncContextManager[Connection]:
+    """Connect to a port of this host."""
+    opening = aiopquic.connect(HOST, port, configuration=configuration)
+    return cast("AbstractAsyncContextManager[Connection]", opening)
+
+
+def serve(handler: Handler, configuration: QuicConfiguration) -> AbstractAsyncContextManager[Server]:
+    """Serve on a port that the system chooses."""
+    opening = aiopquic.serve(cast("aiopquic.streams.server.Handler", handler), HOST, 0, configuration=configuration)
+    return cast("AbstractAsyncContextManager[Server]", opening)

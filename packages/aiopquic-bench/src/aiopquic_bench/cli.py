@@ -1,0 +1,153 @@
+"""The command ``aiopquic-bench``."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aiopquic.testing.certificates import dev_certificate
+from aiopquic_bench.comparing import compare, differences
+from aiopquic_bench.host import host_report
+from aiopquic_bench.measuring import Figures
+from aiopquic_bench.plan import DEFAULT_DURATION, DEFAULT_REPEATS, Plan
+from aiopquic_bench.problems import ExitCode, UsageProblem, problem_of
+from aiopquic_bench.processes import measure_in_process
+from aiopquic_bench.results import VERDICT_REPEATS, Result, Run, write_json
+from aiopquic_bench.showing import case_table, comparison_table, progress, show_run
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="aiopquic-bench",
+    help="Measure aiopquic on this host.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+#: What a wrong command line raises: typer has a click of its own, or uses the one that is installed.
+_ClickError = typer.BadParameter.__mro__[2]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(words, prog_name="aiopquic-bench", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = ExitCode.INTERRUPTED
+    except Exception as error:
+        if isinstance(error, _ClickError):
+            text = error.format_message() if hasattr(error, "format_message") else str(error)
+            return _tell(text.rstrip("."), ExitCode.USAGE) if text else ExitCode.USAGE
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        return _tell(str(problem), problem.exit_code)
+    if code == ExitCode.INTERRUPTED:
+        return _tell("interrupted: nothing was written", ExitCode.INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _tell(text: str, exit_code: int) -> int:
+    print(f"aiopquic-bench: {text}", file=sys.stderr)
+    return exit_code
+
+
+@app.command("run")
+def run_(
+    case: Annotated[
+        list[str] | None, typer.Argument(metavar="[CASE]...", help="Cases or groups; all when left out.")
+    ] = None,
+    api: Annotated[str, typer.Option(help="streams (aiopquic.connect) or asyncio (aiopquic.asyncio).")] = "streams",
+    cc: Annotated[
+        str | None, typer.Option("--cc", help="Congestion control: bbr1, cubic, newreno, ...; aiopquic's own default.")
+    ] = None,
+    size: Annotated[
+        list[str] | None, typer.Option(help="Bytes of a write, message or payload: 512, 16KiB; may be repeated.")
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(help=f"Seconds of each measurement; {DEFAULT_DURATION:g} when left out.")
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help=f"How often each case is measured; {DEFAULT_REPEATS} when left out.")
+    ] = None,
+    one_process: Annotated[
+        bool, typer.Option("--one-process", help="Server and client in one process, on one loop.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Everything once, a moment each: does it work at all?")
+    ] = False,
+    json_: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results to FILE.")] = None,
+) -> None:
+    """Measure, each time in fresh processes, and check every byte that travels."""
+    plan = Plan.make(
+        case or (),
+        api=api,
+        congestion_control=cc,
+        sizes=size or (),
+        duration=duration,
+        repeats=repeats,
+        is_one_process=one_process,
+        is_quick=quick,
+    )
+    if json_ is not None and not json_.absolute().parent.is_dir():
+        raise UsageProblem(f"{json_.absolute().parent}: no such folder")
+    host = host_report()  # the load before, not the load that the measurements make
+    results = Run(plan.settings(), host, _measure(plan))
+    show_run(Console(), results)
+    if plan.left_out:
+        print(f"left out, as --api {plan.api} does not have them: {', '.join(plan.left_out)}", file=sys.stderr)
+    if plan.repeats < VERDICT_REPEATS:
+        print(
+            f"{plan.repeats} of each case: too few repeats for a verdict by `aiopquic-bench compare`, "
+            f"which takes {VERDICT_REPEATS}",
+            file=sys.stderr,
+        )
+    if json_ is not None:
+        write_json(results, json_)
+
+
+def _measure(plan: Plan) -> list[Result]:
+    """Round after round through all cases: what disturbs the host for a while meets every case."""
+    found: dict[tuple[str, int], list[Figures]] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="aiopquic-bench-") as folder,
+        progress(plan.repeats * len(plan.measurements)) as steps,
+    ):
+        dev_certificate().write(folder)
+        for number in range(1, plan.repeats + 1):
+            for case, size in plan.measurements:
+                steps.begin(f"{case.name} {size or ''} {number}/{plan.repeats}")
+                figures = measure_in_process(plan.job(case, size, folder))
+                found.setdefault((case.name, size), []).append(figures)
+                steps.end()
+    return [
+        Result(name, size, {figure: [each[figure] for each in repeats] for figure in repeats[0]})
+        for (name, size), repeats in found.items()
+    ]
+
+
+@app.command("cases")
+def cases_() -> None:
+    """List the cases and their groups."""
+    Console().print(case_table())
+
+
+@app.command("compare")
+def compare_(
+    a: Annotated[Path, typer.Argument(metavar="A.json", help="The results to compare with.")],
+    b: Annotated[Path, typer.Argument(metavar="B.json", help="The results that are judged.")],
+) -> None:
+    """Compare two runs: the ratio of each figure, its spread, and a verdict where there is one."""
+    first, second = Run.read(a), Run.read(b)
+    compared = compare(first, second)
+    for difference in differences(first, second):
+        print(f"not measured alike: {difference}", file=sys.stderr)
+    Console().print(comparison_table(compared))

@@ -1,0 +1,198 @@
+"""A run that loses or changes a byte, stalls, or loses its peer gives a sentence and no figure."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import pytest
+
+from aiopquic.streams import Connection, SendStream
+from aiopquic_bench import peers, processes
+from aiopquic_bench.job import Job
+from aiopquic_bench.measuring import Window
+from aiopquic_bench.moving import Tally
+from aiopquic_bench.pattern import LONGEST, PERIOD, Checker, pattern
+from aiopquic_bench.problems import ExitCode, Problem
+from aiopquic_bench.processes import measure_in_process
+from aiopquic_bench.running import measure_once
+
+from .conftest import MakeJob
+
+Change = Callable[[bytes], bytes | None]
+
+#: Whole seconds that a run could take; those that are ended on the way never take them.
+LONG = 60.0
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, change: Change, *, from_client: bool, first: int = 4) -> None:
+    """Hand every write of one side, from its ``first`` on, through ``change``; None drops it."""
+    write = SendStream.write
+    count = 0
+
+    async def changed(stream: SendStream, data: Any, end_stream: bool = False) -> None:
+        nonlocal count
+        if stream._connection.is_client == from_client and data:
+            count += 1
+            if count >= first:
+                found = change(bytes(data))
+                if found is None:
+                    await asyncio.sleep(0)
+                    return
+                data = found
+        await write(stream, data, end_stream)
+
+    monkeypatch.setattr(SendStream, "write", changed)
+
+
+def flip_last_bit(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+@contextmanager
+def fails(exit_code: int, says: str) -> Iterator[None]:
+    with pytest.raises(Problem, match=says) as caught:
+        yield
+    assert caught.value.exit_code == exit_code
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("case", ["up", "both", "up-100", "churn", "echo"])
+def test_a_changed_byte_is_found_at_the_server(case: str, monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    first = 150 if case == "up-100" else 4  # behind the headers
+    plant(monkeypatch, flip_last_bit, from_client=True, first=first)
+    with fails(ExitCode.WRONG_BYTES, "at the server, byte \\d+ is not the one"):
+        measure_once(make_job(case))
+
+
+@pytest.mark.parametrize(
+    ("case", "says"), [("down", "byte \\d+ is not"), ("churn", "came back otherwise"), ("echo", "not what was sent")]
+)
+def test_a_changed_byte_is_found_at_the_client(
+    case: str, says: str, monkeypatch: pytest.MonkeyPatch, make_job: MakeJob
+):
+    plant(monkeypatch, flip_last_bit, from_client=False)
+    with fails(ExitCode.WRONG_BYTES, says):
+        measure_once(make_job(case))
+
+
+def test_a_changed_byte_is_found_by_another_process(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    plant(monkeypatch, flip_last_bit, from_client=True)
+    with fails(ExitCode.WRONG_BYTES, "at the server, byte"):
+        measure_once(make_job("up", is_one_process=False))
+
+
+def test_a_write_that_is_lost_on_the_way(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    dropped = iter([None])
+    plant(monkeypatch, lambda data: next(dropped, data), from_client=True)
+    with fails(ExitCode.WRONG_BYTES, "byte \\d+ is not the one"):
+        measure_once(make_job("up", size=1000))
+
+
+@pytest.mark.parametrize(("from_client", "case", "side"), [(True, "up", "client"), (False, "down", "server")])
+def test_an_end_that_is_lost(
+    from_client: bool, case: str, side: str, monkeypatch: pytest.MonkeyPatch, make_job: MakeJob
+):
+    plant(monkeypatch, lambda data: None, from_client=from_client)
+    with fails(ExitCode.WRONG_BYTES, f"the {side} sent \\d+ bytes and \\d+ arrived|none bytes"):
+        measure_once(make_job(case, warm_up=0.0))
+
+
+def test_a_changed_datagram(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    send = Connection.send_datagram
+
+    async def changed(connection: Connection, data: bytes) -> None:
+        await send(connection, flip_last_bit(data))
+
+    monkeypatch.setattr(Connection, "send_datagram", changed)
+    with fails(ExitCode.WRONG_BYTES, "at the server, byte 0 is not"):
+        measure_once(make_job("datagrams", size=9))
+
+
+def test_datagrams_that_are_lost_are_counted(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    send = Connection.send_datagram
+
+    async def every_other(connection: Connection, data: bytes) -> None:
+        if data[7] % 2:
+            await send(connection, data)
+
+    monkeypatch.setattr(Connection, "send_datagram", every_other)
+    assert measure_once(make_job("datagrams", size=100))["lost_percent"] >= 49
+
+
+def test_a_stall_has_a_deadline(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    write = SendStream.write
+
+    async def hang(stream: SendStream, data: Any, end_stream: bool = False) -> None:
+        if not stream._connection.is_client:
+            await asyncio.get_running_loop().create_future()
+        await write(stream, data, end_stream)
+
+    monkeypatch.setattr(SendStream, "write", hang)
+    with fails(ExitCode.STALLED, "echo stalled: it was not over 0.4 s after its start"):
+        measure_once(make_job("echo", warm_up=0.1, patience=0.2))
+
+
+def test_a_silent_client_process_has_a_deadline(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    monkeypatch.setattr(processes, "SLACK", -LONG)
+    with fails(ExitCode.STALLED, "its process was silent"):
+        measure_in_process(make_job("up", duration=LONG - 0.2, warm_up=0.1, patience=0.2))
+
+
+def signal_server(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    """Send a signal to the server process once the client is connected and its measurement begins."""
+    watch = Window.watch
+
+    async def send(job: Job, peer: peers.Peer, tally: Tally) -> Window:
+        (server,) = (child for child in psutil.Process().children() if "aiopquic_bench.server" in child.cmdline())
+        server.send_signal(number)
+        return await watch(job, peer, tally)
+
+    monkeypatch.setattr(Window, "watch", send)
+
+
+def test_a_server_that_vanishes(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    signal_server(monkeypatch, signal.SIGKILL)
+    with fails(ExitCode.PEER, "vanished with signal 9"):
+        measure_once(make_job("up", is_one_process=False, duration=LONG))
+
+
+def test_a_server_that_is_busy(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    monkeypatch.setattr(peers, "ANSWER_TIMEOUT", 3.0)
+    signal_server(monkeypatch, signal.SIGSTOP)
+    with fails(ExitCode.PEER, "is busy: no answer within 3 s"):
+        measure_once(make_job("up", is_one_process=False, duration=LONG))
+
+
+def test_a_server_that_cannot_start(make_job: MakeJob, tmp_path: Any):
+    with fails(ExitCode.PEER, "the server could not start: .*certificate"):
+        measure_once(make_job("up", is_one_process=False, certificates=str(tmp_path)))
+
+
+def test_a_client_process_that_fails(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob, tmp_path: Any):
+    program = tmp_path / "fails"
+    program.write_text("#!/bin/sh\nread line\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(processes.sys, "executable", str(program))
+    with fails(ExitCode.PEER, "ended with exit code 3"):
+        measure_in_process(make_job("up"))
+
+
+@pytest.mark.parametrize("size", [1, 100, PERIOD, LONGEST, LONGEST * 2])
+def test_the_checker_knows_the_pattern(size: int):
+    sent = b"".join(bytes(pattern(start + 5, min(LONGEST, size - start))) for start in range(0, size, LONGEST))
+    checker = Checker(5)
+    checker.check(sent[: size // 3])
+    checker.check(memoryview(sent)[size // 3 :])
+    assert checker.count == size
+
+
+@pytest.mark.parametrize("change", [lambda d: d[1:], lambda d: flip_last_bit(d), lambda d: b"x" + d, lambda d: d[::-1]])
+def test_the_checker_finds_changes(change: Change):
+    checker = Checker(0)
+    with fails(ExitCode.WRONG_BYTES, "byte \\d+ is not the one"):
+        checker.check(change(bytes(pattern(0, 5000))))
