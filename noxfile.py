@@ -19,7 +19,7 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "ctest", "native", "uvloop", "tests", "isolation", "wheels"]
+nox.options.sessions = ["lint", "types", "ctest", "native", "uvloop", "bench", "tests", "isolation", "wheels"]
 
 ROOT = Path(__file__).resolve().parent
 BUILD = ROOT / "build"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -10,11 +11,12 @@ from aiopquic.testing import assert_no_leaks
 from aiopquic_bench.apis import APIS
 from aiopquic_bench.cases import CASES, cases_named
 from aiopquic_bench.figures import KINDS, percentile
+from aiopquic_bench.job import Job
 from aiopquic_bench.problems import UsageProblem
 from aiopquic_bench.processes import measure_in_process
 from aiopquic_bench.running import measure_once
 
-from .conftest import MakeJob
+MakeJob = Callable[..., Job]
 
 #: Those whose figures are made of differences that can be nothing, or less.
 MAY_BE_ZERO = {"lost_percent", "client_kb_each"}

@@ -21,7 +21,7 @@ from aiopquic_bench.problems import ExitCode, Problem
 from aiopquic_bench.processes import measure_in_process
 from aiopquic_bench.running import measure_once
 
-from .conftest import MakeJob
+MakeJob = Callable[..., Job]
 
 Change = Callable[[bytes], bytes | None]
 
