@@ -20,7 +20,7 @@ TIME_LIMIT = 60
 
 CLIENT = """\
 alpn legacy-00
-peer 127.0.0.1 True closed False
+peer 127.0.0.1 True closed False connected True
 parameters 512 512
 connection ids ['initial', 'local', 'remote'] no error 0
 echo 0 (1, b'hello')
@@ -28,11 +28,17 @@ large echo 1 1048576 True
 drained bbd05cf6097ac9b1
 one way 2 3 (1, b'over there')
 ended 12
-reset by the server 16 119
-stopped by the server 20 120
-gave up 24 5
-gave up 32 6
+refused True echoed 9bf63e779b85c640
+sent True used 0
+fill True
+reset by the server 20 119
+stopped by the server 24 120
+gave up 28 5
+gave up 36 6
 priority 0
+datagram 1200 4 True
+datagram back b'gnip'
+datagram too large
 quality True
 bytes True True
 terminated ConnectionTerminated
@@ -44,8 +50,8 @@ serving
 server alpn legacy-00 server
 server opens 3 True
 server got the end of 12
-server got a reset of 24 code 5
-server got a stop of 32 code 6
+server got a reset of 28 code 5
+server got a stop of 36 code 6
 server terminated 9
 """
 

@@ -1,6 +1,6 @@
 """A program for the existing releases of aiopquic, which runs unchanged on ours: same file, same output.
 
-It knows public names only: a mixin before QuicConnectionProtocol, messages on streams, closes, and the
+It knows public names only: a mixin before QuicConnectionProtocol, messages on streams, datagrams, closes, and the
 low-level transport. ``server PORT CERT KEY``, ``client PORT CAFILE`` or ``lowlevel PORT CERT KEY``.
 """
 
@@ -22,6 +22,7 @@ from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.connection import QuicErrorCode, stream_is_unidirectional
 from aiopquic.quic.events import (
     ConnectionTerminated,
+    DatagramFrameReceived,
     HandshakeCompleted,
     ProtocolNegotiated,
     StopSendingReceived,
@@ -136,6 +137,9 @@ class ServerSession(SessionMixin, QuicConnectionProtocol):
             self._session["watched"].add(stream_id)
             self._quic.send_stream_data(stream_id, encode(WATCH))
 
+    def on_DatagramFrameReceived(self, event):
+        self._quic.send_datagram_frame(bytes(event.data)[::-1])
+
     def on_StreamReset(self, event):
         if event.stream_id in self._session["watched"]:
             say("server got a reset of", event.stream_id, "code", event.error_code)
@@ -214,7 +218,7 @@ async def handshake(client, port):
     say("alpn", (await client.first(ProtocolNegotiated)).alpn_protocol)
     quic = client._quic
     host, peer_port = quic.peer_address()
-    say("peer", host, peer_port == port, "closed", quic.closed)
+    say("peer", host, peer_port == port, "closed", quic.closed, "connected", quic._connected)
     parameters = quic.peer_transport_parameters
     say("parameters", parameters["initial_max_streams_bidi"], parameters["initial_max_streams_uni"])
     say("connection ids", sorted(quic.connection_ids), "no error", int(QuicErrorCode.NO_ERROR))
@@ -240,6 +244,27 @@ async def streams(client):
     say("ended", stream_id)
 
 
+async def waiting(client):
+    """Writes until there is no room, then with the drain event."""
+    quic = client._quic
+    stream_id = quic.get_next_available_stream_id()
+    data = encode(ECHO, bytes(8 * 2**20))
+    event = quic.get_tx_data_drain_event(stream_id)
+    refused = 0
+    for at in range(0, len(data), 2**18):
+        while True:
+            try:
+                event.clear()
+                quic.send_stream_data(stream_id, data[at : at + 2**18], end_stream=at + 2**18 >= len(data))
+                break
+            except BufferError:
+                refused += 1
+                await asyncio.wait_for(event.wait(), TIMEOUT)
+    say("refused", refused > 0, "echoed", sha(await client.whole(stream_id)))
+    say("sent", quic.tx_sent_bytes(stream_id) in (0, len(data)), "used", quic.tx_data_ring_used(stream_id))
+    say("fill", 0.0 <= quic.tx_event_ring_fill() < 0.5)
+
+
 async def ends(client):
     quic = client._quic
     await client.ask(RESET, b"\x77")
@@ -256,6 +281,22 @@ async def ends(client):
         again = await client.ask(ECHO)
         await client.whole(again)
     say("priority", quic.set_stream_priority(await client.ask(WATCH), 2))
+
+
+async def datagrams(client):
+    quic = client._quic
+    say(
+        "datagram",
+        quic.max_datagram_payload(),
+        quic.send_datagram_frame(b"ping"),
+        quic.get_datagram_tx_drain_event().is_set(),
+    )
+    event = await client.first(DatagramFrameReceived)
+    say("datagram back", bytes(event.data))
+    try:
+        quic.send_datagram_frame(bytes(5000))
+    except ValueError:
+        say("datagram too large")
 
 
 async def statistics(client):
@@ -276,7 +317,9 @@ async def run_client(port, cafile):
     async with connect("localhost", port, configuration=configuration, create_protocol=create) as client:
         await handshake(client, port)
         await streams(client)
+        await waiting(client)
         await ends(client)
+        await datagrams(client)
         await statistics(client)
         client._quic.close(error_code=9, reason_phrase="done")
         say("terminated", type(await client.first(ConnectionTerminated)).__name__)
