@@ -10,9 +10,10 @@ import pytest
 from aiopquic._sinks import HandshakeInfo
 from aiopquic.asyncio import QuicConnectionProtocol, serve
 from aiopquic.quic.connection import QuicConnection
+from aiopquic.quic.events import ConnectionIdIssued, ConnectionIdRetired
 
 from .certificates import Certificates
-from .support import ALPN, Endpoints, server_configuration, until
+from .support import ALPN, Endpoints, Recorder, server_configuration, until
 
 
 class Told:
@@ -60,10 +61,12 @@ async def test_ids_are_retired(certificates: Certificates, told: Told):
 
     configuration = Configuration(alpn_protocols=[ALPN], verify_mode=ssl.CERT_NONE)
     accepted: list[QuicConnection] = []
+    protocols: list[Recorder] = []
 
     def create(quic: QuicConnection, **arguments: Any) -> QuicConnectionProtocol:
         accepted.append(quic)
-        return QuicConnectionProtocol(quic, **arguments)
+        protocols.append(Recorder(quic, **arguments))
+        return protocols[-1]
 
     ours = server_configuration(certificates)
     async with (
@@ -72,11 +75,15 @@ async def test_ids_are_retired(certificates: Certificates, told: Told):
     ):
         await until(lambda: len(told.of(False, "issued")) > 1, "ids")
         issued = len(told.of(False, "issued"))
+        first, second = accepted[0].connection_ids["local"], told.of(False, "issued")[0]
         client.change_connection_id()
         await client.ping()
         await until(lambda: told.of(False, "retired"), "the peer retires an id")
-        assert told.of(False, "retired") == [accepted[0].connection_ids["local"]]
+        assert told.of(False, "retired") == [first]
+        assert accepted[0].connection_ids["local"] == second, "the oldest that is left"
         await until(lambda: len(told.of(False, "issued")) == issued + 1, "a fresh id")
+        assert protocols[0].seen(ConnectionIdRetired) == [ConnectionIdRetired(first)]
+        assert [event.connection_id for event in protocols[0].seen(ConnectionIdIssued)] == told.of(False, "issued")
 
 
 @pytest.mark.parametrize("verify_mode", [ssl.CERT_NONE, ssl.CERT_REQUIRED], ids=["unverified", "verified"])
