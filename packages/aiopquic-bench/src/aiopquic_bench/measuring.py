@@ -13,7 +13,7 @@ from aiopquic_bench.problems import ExitCode, Problem
 from aiopquic_bench.serving import Report
 from aiopquic_bench.usage import cpu_seconds
 
-__all__ = ["Figures", "Sample", "Window", "check_totals", "require_some"]
+__all__ = ["Figures", "Sample", "Window", "check_totals"]
 
 Figures = dict[str, float]
 "Values by the names of :data:`aiopquic_bench.figures.KINDS`."
@@ -32,8 +32,12 @@ class Sample:
 
     @classmethod
     async def take(cls, peer: Peer, tally: Tally) -> Sample:
-        """Now."""
-        report = await peer.report()
+        """Now.
+
+        Raises:
+            Problem: the server has found wrong bytes.
+        """
+        report = _checked(await peer.report())
         return cls(time.monotonic(), cpu_seconds(), tally.received, tally.count, report)
 
 
@@ -46,11 +50,17 @@ class Window:
 
     @classmethod
     async def watch(cls, job: Job, peer: Peer, tally: Tally) -> Window:
-        """Wait for the warm-up, then for the duration."""
+        """Wait for the warm-up, then for the duration, once more where nothing was counted in it.
+
+        The deadline of the whole measurement ends a wait in which nothing ever is.
+        """
         await asyncio.sleep(job.warm_up)
         begin = await Sample.take(peer, tally)
-        await asyncio.sleep(job.duration)
-        return cls(begin, await Sample.take(peer, tally))
+        while True:
+            await asyncio.sleep(job.duration)
+            window = cls(begin, await Sample.take(peer, tally))
+            if window._has_any():
+                return window
 
     @property
     def count(self) -> int:
@@ -61,7 +71,6 @@ class Window:
         """Bytes that arrived on either side, and what they cost."""
         to_server = self.end.server.received - self.begin.server.received
         to_client = self.end.received - self.begin.received
-        require_some(to_server + to_client, "bytes")
         rate = to_server / (self.end.server.time - self.begin.server.time)
         rate += to_client / (self.end.time - self.begin.time)
         gigabytes = (to_server + to_client) / 1e9
@@ -74,11 +83,19 @@ class Window:
     def per_second(self, count: int | None = None) -> Figures:
         """What the client counted, or ``count``, per second, and what each cost."""
         count = self.count if count is None else count
-        require_some(count, "of them")
         return {
             "per_s": count / (self.end.time - self.begin.time),
             "cpu_us_each": (self._client_cpu + self._server_cpu) / count * 1e6,
         }
+
+    def _has_any(self) -> bool:
+        begin, end = self.begin, self.end
+        return (
+            end.count > begin.count
+            or end.received > begin.received
+            or end.server.received > begin.server.received
+            or end.server.datagrams > begin.server.datagrams
+        )
 
     @property
     def _client_cpu(self) -> float:
@@ -97,25 +114,13 @@ class Window:
         }
 
 
-def require_some(count: int, what: str) -> None:
-    """A figure is made of something.
-
-    Raises:
-        Problem: nothing was counted.
-    """
-    if count <= 0:
-        raise Problem(f"none {what} within the measured seconds: give it more with --duration", ExitCode.STALLED)
-
-
 async def check_totals(peer: Peer, tally: Tally) -> None:
     """Every byte that one side has sent, the other has received.
 
     Raises:
         Problem: bytes were lost, or the server found wrong ones.
     """
-    report = await peer.report()
-    if report.problem is not None:
-        raise Problem(f"at the server, {report.problem}", ExitCode.WRONG_BYTES)
+    report = _checked(await peer.report())
     for side, sent, received in (
         ("client", tally.sent, report.received),
         ("server", report.sent, tally.received),
@@ -123,3 +128,9 @@ async def check_totals(peer: Peer, tally: Tally) -> None:
         if sent != received:
             text = f"the {side} sent {sent} bytes and {received} arrived: the run is a failure and gives no figure"
             raise Problem(text, ExitCode.WRONG_BYTES)
+
+
+def _checked(report: Report) -> Report:
+    if report.problem is not None:
+        raise Problem(f"at the server, {report.problem}", ExitCode.WRONG_BYTES)
+    return report

@@ -22,28 +22,26 @@ SETTLE_INTERVAL = 0.05
 
 async def measure(job: Job, peer: Peer) -> Figures:
     """Send until the time is over; what arrives is counted, and checked, at the server."""
-    tally = Tally()
+    sent, tally, stop = Tally(), Tally(), asyncio.Event()
     async with job.connect(peer.port) as opened:
         connection = cast("Connection", opened)
-        sending = asyncio.ensure_future(_send(connection, job.size, tally))
-        try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_send(connection, job.size, sent, stop))
             window = await Window.watch(job, peer, tally)
-        finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            stop.set()
         await check_totals(peer, tally)
-        arrived = await _arrived(peer, tally.count)
+        arrived = await _arrived(peer, sent.count)
     figures = window.per_second(window.end.server.datagrams - window.begin.server.datagrams)
-    return {**figures, "lost_percent": 100 * (1 - arrived / tally.count)}
+    return {**figures, "lost_percent": 100 * (1 - arrived / sent.count)}
 
 
-async def _send(connection: Connection, size: int, tally: Tally) -> None:
-    while True:
+async def _send(connection: Connection, size: int, sent: Tally, stop: asyncio.Event) -> None:
+    while not stop.is_set():
         for _ in range(WRITES_PER_TURN):
-            number = tally.count
+            number = sent.count
             body = pattern(number, size - DATAGRAM_NUMBER.size)
             await connection.send_datagram(DATAGRAM_NUMBER.pack(number) + body)
-            tally.count += 1
+            sent.count += 1
         await asyncio.sleep(0)
 
 
