@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from aiopquic_bench.apis import api_named
@@ -15,7 +16,7 @@ from aiopquic_bench.job import Job
 from aiopquic_bench.problems import ExitCode, Problem
 from aiopquic_bench.serving import Report, Service
 
-__all__ = ["Peer", "peer_of", "serve_over_pipes"]
+__all__ = ["Peer", "peer_of", "serve_over_pipes", "tell"]
 
 #: Seconds that a server has to begin, to answer, and to end.
 ANSWER_TIMEOUT = 10.0
@@ -133,14 +134,16 @@ async def serve_over_pipes() -> None:
     job = Job.from_json(json.loads(await reader.readline()))
     service = _service(job, is_own_process=True)
     async with job.serve(service.handle) as server:
-        _tell({"port": server.port})
+        tell({"port": server.port})
         while line := await reader.readline():
-            _tell(service.report(with_memory=json.loads(line)["with_memory"]).as_json())
+            tell(service.report(with_memory=json.loads(line)["with_memory"]).as_json())
 
 
 def _service(job: Job, *, is_own_process: bool) -> Service:
     return Service(is_own_process=is_own_process, has_datagrams=api_named(job.api).has_datagrams)
 
 
-def _tell(answer: dict[str, Any]) -> None:
-    print(json.dumps(answer), flush=True)
+def tell(answer: dict[str, Any]) -> None:
+    """A line for the client; nothing when it is gone, for then the standard input has ended, too."""
+    with suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), json.dumps(answer).encode() + b"\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,7 +48,7 @@ def measure_in_process(job: Job) -> Figures:
 
 @contextmanager
 def _client() -> Iterator[subprocess.Popen[str]]:
-    """Ended in any case; its server ends with it. Ctrl-C is the command line's alone."""
+    """Ended in any case. It leads a group of its own, with its server: Ctrl-C is the command line's alone."""
     process = subprocess.Popen(
         [sys.executable, "-m", "aiopquic_bench.client"],
         stdin=subprocess.PIPE,
@@ -58,7 +60,7 @@ def _client() -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         if process.poll() is None:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(END_TIMEOUT)
         except subprocess.TimeoutExpired:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
-from aiopquic_bench.peers import serve_over_pipes
+from aiopquic_bench.peers import serve_over_pipes, tell
 from aiopquic_bench.problems import problem_of
 
 __all__ = ["main"]
@@ -19,7 +18,7 @@ def main() -> None:
         problem = problem_of(error)
         if problem is None:
             raise
-        print(json.dumps({"problem": str(problem)}), flush=True)
+        tell({"problem": str(problem)})
 
 
 if __name__ == "__main__":
