@@ -20,6 +20,7 @@ from aiopquic.quic.events import (
     StreamDataReceived,
     StreamReset,
 )
+from aiopquic.quic.waiters import can_hear
 
 if TYPE_CHECKING:
     from aiopquic.quic.compat import TransportNames
@@ -258,7 +259,8 @@ class QuicConnectionProtocol:
 
 
 def _resolve(waiter: asyncio.Future[None] | None, error: BaseException | None = None) -> None:
-    if waiter is not None and not waiter.done():
+    waiter = can_hear(waiter)
+    if waiter is not None:
         if error is None:
             waiter.set_result(None)
         else:

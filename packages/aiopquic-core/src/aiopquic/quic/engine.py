@@ -19,6 +19,7 @@ from aiopquic.quic._engine_settings import engine_settings
 from aiopquic.quic.compat import TransportNames
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.loop_end import close_with_loop
+from aiopquic.quic.waiters import can_hear
 
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
@@ -244,16 +245,16 @@ class QuicEngine:
 
     def engine_ready(self, port: int) -> None:
         self._port = port
-        if self._ready_waiter is not None and not self._ready_waiter.done():
-            self._ready_waiter.set_result(port)
+        if waiter := can_hear(self._ready_waiter):
+            waiter.set_result(port)
 
     def engine_stopped(self, error: int) -> None:
         self._is_stopped = True
         self._error = error
-        if self._ready_waiter is not None and not self._ready_waiter.done():
-            self._ready_waiter.set_result(0)
-        if self._stopped_waiter is not None and not self._stopped_waiter.done():
-            self._stopped_waiter.set_result(None)
+        if waiter := can_hear(self._ready_waiter):
+            waiter.set_result(0)
+        if stopped := can_hear(self._stopped_waiter):
+            stopped.set_result(None)
 
     def connection_accepted(self, connection: Connection) -> None:
         if self._acceptor is not None:
