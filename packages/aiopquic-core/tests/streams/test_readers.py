@@ -225,6 +225,25 @@ async def test_server_ends_its_callbacks(ends: Ends) -> None:
         writer.close()
 
 
+async def test_callback_that_is_cancelled_leaves_no_open_writer(ends: Ends) -> None:
+    """A writer that is left open warns when it goes, and its loop may be gone by then."""
+    writers: list[StreamWriter] = []
+
+    async def wait(reader: StreamReader, writer: StreamWriter) -> None:
+        writers.append(writer)
+        await reader.read()
+
+    async with start(ends, wait) as server:
+        _, writer = await open_to(ends, server)
+        writer.write(b"x")
+        await until(lambda: writers)
+        (handler,) = server._connections.values()
+        handler.cancel()
+        await asyncio.wait([handler])
+        assert writers[0].is_closing()
+        writer.close()
+
+
 @pytest.mark.parametrize("limit", [0, -1, None, "x"])
 async def test_bad_limit(ends: Ends, limit: Any) -> None:
     with pytest.raises(aiopquic.ConfigurationError, match="limit is a number of bytes"):

@@ -82,10 +82,10 @@ def start_server(
     """Call ``client_connected_cb(reader, writer)`` for every bidirectional stream that a client opens.
 
     The callback is a function or a coroutine function; a coroutine runs in a task that the server owns. One that
-    raises is told to the loop's exception handler and costs its stream a reset. ``writer.close()`` ends the stream:
-    sending is finished, and the peer is asked to stop unless it has ended; ``await writer.wait_closed()`` waits until
-    the peer has acknowledged everything. The connection goes on until the client closes it. One-way streams are not
-    allowed to clients, unless ``max_streams_uni`` or a ``configuration`` is given.
+    raises is told to the loop's exception handler and costs its stream a reset, as does one that is cancelled.
+    ``writer.close()`` ends the stream: sending is finished, and the peer is asked to stop unless it has ended; ``await
+    writer.wait_closed()`` waits until the peer has acknowledged everything. The connection goes on until the client
+    closes it. One-way streams are not allowed to clients, unless ``max_streams_uni`` or a ``configuration`` is given.
 
     Use the result as ``async with start_server(...) as server``, or ``server = await start_server(...)``.
 
@@ -141,6 +141,9 @@ async def _call(callback: ClientConnected, adapter: _Adapter) -> None:
         result = callback(adapter.reader, adapter.writer)
         if result is not None:
             await result
+    except asyncio.CancelledError:
+        adapter.writer.transport.abort()
+        raise
     except Exception as error:
         adapter.writer.transport.abort()
         if not isinstance(error, QuicConnectionError):
