@@ -29,21 +29,27 @@ def test_handshake_loss(seed: int):
                     await echo(client, bytes(1024))
 
     network.run(main())
+    here, there = network.host("localhost"), network.host("server")
+    assert network.counters(here, there).lost + network.counters(there, here).lost > 5
 
 
 @simulated(seed=30, link=Link(mbps=10, delay=0.015, queue_bytes=25 * 1500, loss=0.02))
 async def test_transfer_loss(network: SimulatedNetwork):
     await exchange(network, bytes(2_000_000))
+    assert network.counters(network.host("localhost"), network.host("server")).lost > 20
 
 
 @simulated(seed=31, link=Link(mbps=10, delay=0.015, corrupt=0.02))
 async def test_transfer_corruption(network: SimulatedNetwork):
     await exchange(network, bytes(1_000_000))
+    assert network.counters(network.host("localhost"), network.host("server")).corrupted > 5
 
 
 @simulated(seed=32, link=Link(mbps=10, delay=0.015, corrupt=0.3))
 async def test_handshake_corruption(network: SimulatedNetwork):
     await exchange(network, bytes(1000), handshake_timeout=60.0)
+    here, there = network.host("localhost"), network.host("server")
+    assert network.counters(here, there).corrupted + network.counters(there, here).corrupted > 0
 
 
 @simulated(seed=33, link=Link(mbps=10, delay=0.75))
