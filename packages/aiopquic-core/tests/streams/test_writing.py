@@ -177,7 +177,8 @@ async def test_reset(ends: Ends) -> None:
 
 
 async def test_stop_by_the_peer_ends_writes_that_wait(ends: Ends) -> None:
-    async with ends.pair(stream_ring_cap=1 << 15) as pair:
+    # Nobody reads, and the window is less than what is written at first: nothing is acknowledged to its end.
+    async with ends.pair(stream_ring_cap=1 << 15, server={"initial_stream_window": 1 << 13}) as pair:
         ours, theirs = await pair.streams()
         writers = [await started(ours.write(bytes(MIB))) for _ in range(2)]
         acked = await started(ours.wait_acked())
@@ -225,7 +226,8 @@ async def test_wait_acked_waits(ends: Ends) -> None:
 
 
 async def test_end_of_the_connection_ends_writes(ends: Ends) -> None:
-    async with ends.pair(stream_ring_cap=1 << 15) as pair:
+    # Nobody reads, and the window is less than what is written at first: nothing is acknowledged to its end.
+    async with ends.pair(stream_ring_cap=1 << 15, server={"initial_stream_window": 1 << 13}) as pair:
         ours, _ = await pair.streams()
         writers = [await started(ours.write(bytes(MIB))) for _ in range(2)]
         acked = await started(ours.wait_acked())
