@@ -69,7 +69,7 @@ void aiopq_record_queue_pop(aiopq_record_queue_t *queue);
 void aiopq_record_queue_discard(aiopq_record_queue_t *queue);
 
 /* Either thread: records that wait, and the bytes that they count for. Exact for the caller's own side, at
- * worst late for the other's. */
+ * worst late for the other's; and the newest is counted an instant before aiopq_record_queue_peek() gives it. */
 uint64_t aiopq_record_queue_size(const aiopq_record_queue_t *queue);
 uint64_t aiopq_record_queue_bytes(const aiopq_record_queue_t *queue);
 

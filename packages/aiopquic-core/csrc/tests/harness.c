@@ -132,7 +132,9 @@ void datagrams_take(peer_t *peer)
     for (uint64_t left = aiopq_conn_datagrams_arrived(peer->conn); left > 0; left--) {
         size_t length;
         const uint8_t *bytes = aiopq_conn_first_datagram(peer->conn, &length);
-        CHECK(bytes != NULL);
+        if (bytes == NULL) {
+            return; /* counted, and not yet to be seen: an event tells of it */
+        }
         CHECK(test_matches(bytes, length, DATAGRAM_SEED(!aiopq_conn_is_client(peer->conn)), length));
         aiopq_conn_drop_first_datagram(peer->conn);
         peer->datagram_count++;

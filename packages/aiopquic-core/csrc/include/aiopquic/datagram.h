@@ -32,10 +32,11 @@ AIOPQ_API aiopq_status_t aiopq_conn_send_datagram(aiopq_conn_t *conn, const uint
  * no event comes and the caller goes on at once. */
 AIOPQ_API bool aiopq_conn_want_datagrams_writable(aiopq_conn_t *conn) AIOPQ_LOOP;
 
-/* How many datagrams have arrived and can be taken; the next DATAGRAMS_READABLE tells of later ones. */
+/* How many datagrams have arrived, to bound a round of taking them. The newest may be counted an instant before
+ * aiopq_conn_first_datagram() gives it; the next DATAGRAMS_READABLE tells of it, and of later ones. */
 AIOPQ_API uint64_t aiopq_conn_datagrams_arrived(aiopq_conn_t *conn) AIOPQ_LOOP;
 
-/* The oldest of them, valid until it is dropped; NULL when there is none. */
+/* The oldest of them, valid until it is dropped; NULL when there is none. Drop only what was given. */
 AIOPQ_API const uint8_t *aiopq_conn_first_datagram(aiopq_conn_t *conn, size_t *length) AIOPQ_LOOP;
 AIOPQ_API void aiopq_conn_drop_first_datagram(aiopq_conn_t *conn) AIOPQ_LOOP;
 

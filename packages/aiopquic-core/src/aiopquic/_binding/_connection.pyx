@@ -179,6 +179,8 @@ cdef class Connection:
         while left > 0:
             left -= 1
             data = aiopq_conn_first_datagram(self._ptr, &length)
+            if data is NULL:
+                break  # counted, and not yet to be seen: the event that tells of it is on its way
             datagrams.append(PyBytes_FromStringAndSize(<const char *>data, <Py_ssize_t>length))
             aiopq_conn_drop_first_datagram(self._ptr)
         return datagrams
