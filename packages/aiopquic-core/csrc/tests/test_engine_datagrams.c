@@ -274,36 +274,6 @@ static void late_ones_are_spurious(void)
 
 /* The path shrinks under datagrams that fitted when they were queued: they are dropped and counted, and those
  * behind them go. */
-static void a_path_that_shrinks_holds_nothing_up(void)
-{
-    peer_t *client = begin_with_relay();
-    grow(client);
-    uint32_t large = aiopq_conn_max_datagram(client->conn);
-    atomic_store(&relay.max_bytes, MTU_AT_FIRST);
-    /* picoquic looks for a smaller MTU when packets that fill it get lost. */
-    uint64_t stream_id = 0;
-    flow_t *flow = flow_open(client, stream_id);
-    flow_send(flow, 1u << 20, true);
-    while (aiopq_conn_max_datagram(client->conn) == large) {
-        /* One may be sent before picoquic has seen enough losses. */
-        if (flow->is_fin_written && aiopq_stream_send_queued(flow->stream) == 0) {
-            flow = flow_open(client, stream_id += 4);
-            flow_send(flow, 1u << 20, true);
-        }
-        (void)datagram_send(client, large, true);
-        (void)harness_turn(&pair.client, &pair.server, UINT64_MAX);
-    }
-    WAIT(&pair, stats_of(client).queued == 0);
-    uint64_t number = client->last_number + 1;
-    send_waiting(client, 100, true);
-    WAIT(&pair, client->fates[number] == FATE_ACKED);
-    CHECK(aiopq_conn_max_datagram(client->conn) < MTU_AT_FIRST);
-    CHECK(client->fate_count[FATE_LOST] > 0);
-    WAIT(&pair, client->fate_count[FATE_LOST] + client->fate_count[FATE_ACKED] == client->last_number);
-    pair_dispose(&pair);
-    relay_stop(&relay);
-}
-
 static void close_drops_what_is_queued(void)
 {
     peer_t *client = begin_with_relay();
@@ -346,7 +316,6 @@ static const test_case_t cases[] = {
     TEST(a_reader_that_does_not_read_is_bounded),
     TEST(lost_ones_are_told),
     TEST(late_ones_are_spurious),
-    TEST(a_path_that_shrinks_holds_nothing_up),
     TEST(close_drops_what_is_queued),
     TEST(what_arrived_before_the_end_can_be_taken),
 };
