@@ -9,7 +9,7 @@
 aiopq_status_t aiopq_portable_driver_start(aiopq_engine_t *engine) AIOPQ_LOOP;
 
 /* One network thread on a loop of our own with GSO and GRO: Linux. */
-aiopq_status_t aiopq_linux_driver_start(aiopq_engine_t *engine) AIOPQ_LOOP;
+aiopq_status_t aiopq_thread_driver_start(aiopq_engine_t *engine) AIOPQ_LOOP;
 
 /* No thread: aiopq_network_run() steps the engine on the network that its configuration names. */
 aiopq_status_t aiopq_simulated_driver_start(aiopq_engine_t *engine) AIOPQ_LOOP;

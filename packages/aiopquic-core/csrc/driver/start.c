@@ -16,7 +16,7 @@ static aiopq_status_t start(aiopq_engine_t *engine)
     }
 #if defined(__linux__)
     if (!engine->config.use_portable_loop) {
-        return aiopq_linux_driver_start(engine);
+        return aiopq_thread_driver_start(engine);
     }
 #endif
     if (engine->config.holds_incoming) {

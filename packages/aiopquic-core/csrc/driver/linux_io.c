@@ -1,0 +1,190 @@
+#if defined(__linux__)
+#include "driver/linux_io.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver/driver.h"
+#include "net/picoquic_private.h"
+
+bool aiopq_linux_io_init(aiopq_linux_io_t *io, aiopq_engine_t *engine)
+{
+    io->engine = engine;
+    io->receive_buffer = malloc(AIOPQ_RECEIVE_MAX);
+    io->send_buffer = malloc(AIOPQ_SEND_MAX);
+    return io->receive_buffer != NULL && io->send_buffer != NULL;
+}
+
+void aiopq_linux_io_dispose(aiopq_linux_io_t *io)
+{
+    aiopq_linux_io_close(io);
+    free(io->receive_buffer);
+    free(io->send_buffer);
+    io->receive_buffer = io->send_buffer = NULL;
+}
+
+/* ---- sockets ---- */
+
+static void set_port(struct sockaddr_storage *address, uint16_t port)
+{
+    if (address->ss_family == AF_INET6) {
+        ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
+    } else {
+        ((struct sockaddr_in *)address)->sin_port = htons(port);
+    }
+}
+
+static int open_socket(aiopq_linux_io_t *io, struct sockaddr_storage address, uint16_t port)
+{
+    const aiopq_config_t *config = &io->engine->config;
+    aiopq_udp_socket_t *s = &io->sockets[io->socket_count];
+    set_port(&address, port);
+    int error = aiopq_udp_open(s, &address, config->socket_buffer_bytes, aiopq_ecn_mark(io->engine));
+    if (error == 0) {
+        io->socket_count++;
+    }
+    return error;
+}
+
+void aiopq_linux_io_close(aiopq_linux_io_t *io)
+{
+    while (io->socket_count > 0) {
+        aiopq_udp_close(&io->sockets[--io->socket_count]);
+    }
+}
+
+/* A port that the system chose for one family may be taken in the other: then both are chosen anew. */
+#define PORT_TRIES 16
+
+static int open_all(aiopq_linux_io_t *io, const struct sockaddr_storage *addresses, size_t count)
+{
+    uint16_t wanted = io->engine->config.local_port;
+    int error = 0;
+    for (int attempt = 0; attempt < PORT_TRIES; attempt++) {
+        uint16_t port = wanted;
+        error = 0;
+        for (size_t i = 0; i < count && error == 0; i++) {
+            error = open_socket(io, addresses[i], port);
+            if (error == 0) {
+                port = aiopq_udp_port(&io->sockets[0]);
+            }
+        }
+        if (error == 0) {
+            return 0;
+        }
+        aiopq_linux_io_close(io);
+        if (wanted != 0 || error != EADDRINUSE) {
+            return error;
+        }
+    }
+    return error;
+}
+
+int aiopq_linux_io_open(aiopq_linux_io_t *io)
+{
+    struct sockaddr_storage addresses[AIOPQ_SOCKETS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < AIOPQ_BIND_ADDRESS_MAX; i++) {
+        if (io->engine->config.bind_addresses[i].ss_family != AF_UNSPEC) {
+            addresses[count++] = io->engine->config.bind_addresses[i];
+        }
+    }
+    if (count == 0) {
+        memset(addresses, 0, sizeof(addresses));
+        addresses[0].ss_family = AF_INET;
+        addresses[1].ss_family = AF_INET6;
+        count = 2;
+    }
+    return open_all(io, addresses, count);
+}
+
+/* ---- datagrams ---- */
+
+bool aiopq_linux_io_receive(aiopq_linux_io_t *io, aiopq_udp_socket_t *s, int batches, uint64_t now_us)
+{
+    aiopq_received_t received;
+    bool got_any = false;
+    for (int batch = 0; batch < batches && aiopq_udp_receive(s, io->receive_buffer, &received); batch++) {
+        got_any = true;
+        /* Packets with a short header carry no length: each datagram must be handed over by itself. */
+        for (size_t offset = 0; offset < received.length; offset += received.segment) {
+            size_t left = received.length - offset;
+            size_t length = left < received.segment ? left : received.segment;
+            aiopq_datagram_t datagram = {.bytes = io->receive_buffer + offset,
+                                         .length = length,
+                                         .from = &received.from,
+                                         .to = &received.to,
+                                         .interface_index = received.interface_index,
+                                         .ecn = received.ecn};
+            aiopq_engine_receive(io->engine, &datagram, now_us);
+        }
+    }
+    return got_any;
+}
+
+static aiopq_udp_socket_t *socket_for(aiopq_linux_io_t *io, int family)
+{
+    for (size_t i = 0; i < io->socket_count; i++) {
+        if (io->sockets[i].family == family) {
+            return &io->sockets[i];
+        }
+    }
+    return NULL;
+}
+
+/* True when the batch is gone, one way or the other. */
+static bool send_pending(aiopq_linux_io_t *io, picoquic_cnx_t *cnx, uint64_t now_us)
+{
+    aiopq_udp_socket_t *s = socket_for(io, io->pending_to.ss_family);
+    aiopq_send_result_t result = AIOPQ_SEND_UNREACHABLE;
+    errno = EAFNOSUPPORT;
+    if (s != NULL) {
+        result = aiopq_udp_send(s, io->send_buffer, io->pending_length, io->pending_segment, &io->pending_to,
+                                &io->pending_from, io->pending_interface);
+    }
+    if (result == AIOPQ_SEND_UNREACHABLE && cnx != NULL) {
+        picoquic_notify_destination_unreachable(cnx, now_us, (struct sockaddr *)&io->pending_to,
+                                                (struct sockaddr *)&io->pending_from, io->pending_interface,
+                                                errno);
+    }
+    io->has_pending = result == AIOPQ_SEND_BLOCKED;
+    return !io->has_pending;
+}
+
+static bool can_segment(const aiopq_linux_io_t *io)
+{
+    for (size_t i = 0; i < io->socket_count; i++) {
+        if (!io->sockets[i].can_segment) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool aiopq_linux_io_send(aiopq_linux_io_t *io, int batches, uint64_t now_us)
+{
+    if (io->has_pending && !send_pending(io, NULL, now_us)) {
+        return false;
+    }
+    for (int batch = 0; batch < batches; batch++) {
+        picoquic_connection_id_t log_id;
+        picoquic_cnx_t *cnx = NULL;
+        size_t segment = 0;
+        memset(&io->pending_from, 0, sizeof(io->pending_from));
+        io->pending_length = 0;
+        io->pending_interface = 0;
+        int error = picoquic_prepare_next_packet_ex(
+            io->engine->quic, now_us, io->send_buffer, AIOPQ_SEND_MAX, &io->pending_length, &io->pending_to,
+            &io->pending_from, &io->pending_interface, &log_id, &cnx, can_segment(io) ? &segment : NULL);
+        if (error != 0 || io->pending_length == 0) {
+            return false;
+        }
+        io->pending_segment = segment;
+        if (!send_pending(io, cnx, now_us)) {
+            return false;
+        }
+    }
+    return true;
+}
+#endif

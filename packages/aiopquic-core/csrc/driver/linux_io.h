@@ -1,0 +1,39 @@
+/* What both drivers of Linux share: an engine's sockets, and moving datagrams between them and the engine. */
+#ifndef AIOPQ_DRIVER_LINUX_IO_H
+#define AIOPQ_DRIVER_LINUX_IO_H
+
+#include "driver/udp_socket.h"
+#include "engine/engine.h"
+
+#define AIOPQ_SOCKETS_MAX AIOPQ_BIND_ADDRESS_MAX
+
+/* One socket per address family. Everything in it belongs to the thread that runs the driver. */
+typedef struct aiopq_linux_io {
+    aiopq_engine_t *engine; /* borrowed */
+    aiopq_udp_socket_t sockets[AIOPQ_SOCKETS_MAX];
+    size_t socket_count;
+    uint8_t *receive_buffer;
+    uint8_t *send_buffer;
+
+    /* A prepared batch that the kernel had no room for: picoquic counts it as sent, so it is kept. */
+    bool has_pending;
+    size_t pending_length, pending_segment;
+    struct sockaddr_storage pending_to, pending_from;
+    int pending_interface;
+} aiopq_linux_io_t;
+
+/* Allocates the buffers; false without memory. aiopq_linux_io_dispose() frees them in either case. */
+bool aiopq_linux_io_init(aiopq_linux_io_t *io, aiopq_engine_t *engine);
+void aiopq_linux_io_dispose(aiopq_linux_io_t *io);
+
+/* Opens a socket for each address of the configuration, all on the port of the first. Returns 0 or an errno. */
+int aiopq_linux_io_open(aiopq_linux_io_t *io);
+void aiopq_linux_io_close(aiopq_linux_io_t *io);
+
+/* Takes what the socket has, `batches` of the kernel's at most. True when there was any. */
+bool aiopq_linux_io_receive(aiopq_linux_io_t *io, aiopq_udp_socket_t *s, int batches, uint64_t now_us);
+
+/* Sends what picoquic prepares, `batches` at most. True when picoquic may have more to send. */
+bool aiopq_linux_io_send(aiopq_linux_io_t *io, int batches, uint64_t now_us);
+
+#endif
