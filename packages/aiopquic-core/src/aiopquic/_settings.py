@@ -23,6 +23,8 @@ class EngineSettings:
     "Server: every client proves its address before it is accepted."
     holds_incoming: bool = False
     "Server: each client waits for an answer to ``EngineSink.connection_incoming``."
+    protocols: tuple[object, ...] = ()
+    "Capsules: the halves of application protocols that run on the network thread."
     network: Network | None = None
     "The simulated network to live on; None: the host's."
     bind_addresses: tuple[str, ...] = ()

@@ -237,7 +237,7 @@ async def test_callback_that_is_cancelled_leaves_no_open_writer(ends: Ends) -> N
         _, writer = await open_to(ends, server)
         writer.write(b"x")
         await until(lambda: writers)
-        (handler,) = server._connections.values()
+        (handler,) = server._hosting._tasks.values()
         handler.cancel()
         await asyncio.wait([handler])
         assert writers[0].is_closing()

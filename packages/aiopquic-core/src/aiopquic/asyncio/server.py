@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +14,7 @@ from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
 from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
 from aiopquic.quic.listening import bind_addresses
+from aiopquic.quic.protocols import Hosts, ServerProtocol, with_protocols
 
 __all__ = ["QuicServer", "serve"]
 
@@ -33,9 +34,10 @@ class QuicServer:
         port: int,
         retry: bool,
         incoming: IncomingCallback | None,
+        protocols: Sequence[ServerProtocol] = (),
     ) -> None:
-        self._configuration = configuration
-        self._hosts = bind_addresses
+        self._addresses = bind_addresses
+        self._others = Hosts(protocols, configuration)
         self._closed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
         self._desk: IncomingDesk | None = None
@@ -45,6 +47,8 @@ class QuicServer:
             configuration=configuration,
             create_protocol=create_protocol,
             stream_handler=stream_handler,
+            by_alpn=self._others.by_alpn,
+            protocols=self._others.natives,
             on_incoming=self._desk.take if self._desk is not None else None,
             retry=retry,
             bind_addresses=bind_addresses,
@@ -72,11 +76,11 @@ class QuicServer:
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """The addresses that are bound."""
-        return [(host, self.port) for host in self._hosts]
+        return [(host, self.port) for host in self._addresses]
 
     @property
     def protocols(self) -> list[QuicConnectionProtocol]:
-        """The protocols of the open connections."""
+        """The protocols of the open connections, without those of other ``protocols``."""
         return self._engine.protocols
 
     @property
@@ -86,13 +90,17 @@ class QuicServer:
     def close(self) -> None:
         """Close every connection and the sockets; :meth:`wait_closed` tells when it is done."""
         if self._closing is None:
+            self._others.close()
             self._closing = self._loop.create_task(self._close())
 
     async def _close(self) -> None:
         if self._desk is not None:
             self._desk.close()
-        await self._engine.aclose()
-        self._closed.set()
+        try:
+            await self._others.wait_closed()
+        finally:
+            await self._engine.aclose()
+            self._closed.set()
 
     async def wait_closed(self) -> None:
         """Wait until :meth:`close` is done: every peer was told and the port is free. Cancellation: safe."""
@@ -129,6 +137,7 @@ async def serve(
     stream_handler: StreamHandler | None = None,
     retry: bool = False,
     incoming: IncomingCallback | None = None,
+    protocols: Sequence[ServerProtocol] = (),
 ) -> QuicServer:
     """Serve QUIC on a UDP port; returns once the sockets are bound.
 
@@ -144,6 +153,8 @@ async def serve(
         incoming: a function or coroutine function that is called with an :class:`aiopquic.quic.incoming.Incoming` for
             each client before its handshake begins, and returns a :class:`aiopquic.quic.incoming.Decision`. It has
             ``handshake_timeout`` seconds. An exception refuses that client and goes to the loop's exception handler.
+        protocols: others that are spoken on the same port, such as ``aiopquic_webtransport.WebTransport(app)``; each
+            has the connections of its own ALPN, of which ``create_protocol`` does not hear.
 
     Raises:
         ConfigurationError: a setting is wrong; CertificateFileError for certificates and keys.
@@ -154,13 +165,14 @@ async def serve(
         raise ConfigurationError("serve() needs a configuration with is_client=False")
     loop = asyncio.get_running_loop()
     server = QuicServer(
-        configuration=configuration,
+        configuration=with_protocols(configuration, protocols) if protocols else configuration,
         create_protocol=create_protocol if create_protocol is not None else QuicConnectionProtocol,
         stream_handler=stream_handler,
         bind_addresses=await bind_addresses(host, configuration.ip_family),
         port=port,
         retry=retry,
         incoming=incoming,
+        protocols=protocols,
     )
     await server._start(loop)
     return server

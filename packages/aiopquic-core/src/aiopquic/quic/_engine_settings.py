@@ -37,6 +37,7 @@ def engine_settings(
     port: int = 0,
     always_retry: bool = False,
     holds_incoming: bool = False,
+    protocols: tuple[object, ...] = (),
 ) -> EngineSettings:
     """Check everything that can be checked before a socket is opened, and read the files."""
     configuration.validate()
@@ -49,6 +50,7 @@ def engine_settings(
         is_client=configuration.is_client,
         always_retry=always_retry,
         holds_incoming=holds_incoming,
+        protocols=protocols,
         bind_addresses=bind_addresses,
         local_port=port,
         alpn=alpn_of(configuration),

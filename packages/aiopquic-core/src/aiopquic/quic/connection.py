@@ -393,6 +393,9 @@ class QuicConnection(ConnectionDatagrams, ConnectionDrains, ConnectionNames):
     def connection_ping_acked(self, uid: int) -> None:
         self._emit(PingAcknowledged(uid=uid))
 
+    def protocol_event(self, kind: int, uid: int, data: bytes) -> None:
+        """Nothing to tell: connections of a protocol with such events have a sink of their own."""
+
     def datagrams_readable(self) -> None:
         if self._handler is None:
             self._datagrams_wait = True

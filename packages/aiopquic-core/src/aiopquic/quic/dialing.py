@@ -34,6 +34,7 @@ async def dial(
     local_port: int = 0,
     shared: bool = True,
     race: bool = True,
+    protocols: tuple[object, ...] = (),
 ) -> EngineLease:
     """Connect to ``host``, a name or an IP literal; returns the lease of the engine that the connection lives on.
 
@@ -41,7 +42,7 @@ async def dial(
     ``configuration.connection_attempt_delay``; when one handshake is complete, the others are closed. ``bind`` is
     called once, from the drain, with the connection that won, right before its sink's ``connection_ready``. With
     ``race=False`` the first address alone is used, ``bind`` is called before its handshake starts, and that may be
-    under way on return.
+    under way on return. ``protocols`` are the halves of application protocols on the network thread.
 
     ``configuration.handshake_timeout`` bounds all of it, the look-up of the name included.
 
@@ -57,7 +58,7 @@ async def dial(
     attempts = _Race(host, configuration, bind)
     try:
         async with asyncio.timeout(configuration.handshake_timeout):
-            lease = await acquire_engine(configuration, local_port=local_port, shared=shared)
+            lease = await acquire_engine(configuration, local_port=local_port, shared=shared, protocols=protocols)
             try:
                 addresses = await resolve(host, port, configuration.ip_family)
                 if race:
@@ -194,7 +195,7 @@ class _Attempt:
 
     def __getattr__(self, name: str) -> Any:
         """What a server sends along with its handshake is told to whoever is bound later."""
-        if not name.startswith(("connection_", "stream_", "datagram")):
+        if not name.startswith(("connection_", "stream_", "datagram", "protocol_")):
             raise AttributeError(name)
         return lambda *arguments: self._early.append(lambda sink: getattr(sink, name)(*arguments))
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,14 @@ from aiopquic.quic._engine_settings import engine_settings
 from aiopquic.quic.compat import TransportNames
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.loop_end import close_with_loop
+from aiopquic.quic.protocols import Undecided
 from aiopquic.quic.waiters import can_hear
 
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
     from aiopquic._sinks import IncomingInfo
     from aiopquic.quic.accepting import Acceptor
+    from aiopquic.quic.protocols import Accept
 
 __all__ = ["QuicEngine"]
 
@@ -42,9 +44,10 @@ class QuicEngine:
 
     With ``create_protocol`` it serves: that is called with ``(quic, stream_handler=...)`` for each connection whose
     handshake is complete, and what it returns gets the events (see :class:`aiopquic.quic.accepting.Acceptor`). Without,
-    ``on_accept`` is called with each connection of the bridge. With ``on_incoming`` each client waits, before its
-    handshake, for ``binding.answer_incoming``. With ``retry`` every client proves its address first (RFC 9000
-    section 8.1.2). ``settings`` are those of the ``configuration``, where they were read before.
+    ``on_accept`` is called with each connection of the bridge. Connections whose application protocol is in ``by_alpn``
+    go there instead; ``protocols`` are the halves of such protocols on the network thread. With ``on_incoming`` each
+    client waits, before its handshake, for ``binding.answer_incoming``. With ``retry`` every client proves its address
+    first (RFC 9000 section 8.1.2). ``settings`` are those of the ``configuration``, where they were read before.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class QuicEngine:
         on_incoming: Callable[[IncomingInfo], None] | None = None,
         create_protocol: Callable[..., Any] | None = None,
         stream_handler: Callable[..., Any] | None = None,
+        by_alpn: Mapping[str, Accept] | None = None,
+        protocols: tuple[object, ...] = (),
         retry: bool = False,
         bind_addresses: tuple[str, ...] = (),
         port: int = 0,
@@ -67,12 +72,14 @@ class QuicEngine:
             port=port,
             always_retry=retry,
             holds_incoming=on_incoming is not None,
+            protocols=protocols,
         )
         self._ticket_file = self.settings.session_ticket_file
         tickets = load_tickets(self._ticket_file) if self._ticket_file is not None else b""
         self._engine = self._make(replace(self.settings, session_tickets=tickets))
         self._on_accept = on_accept
         self._acceptor = _acceptor(configuration, create_protocol, stream_handler) if create_protocol else None
+        self._by_alpn = by_alpn or {}
         self._on_incoming = on_incoming
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forget_loop_end: Callable[[], None] | None = None
@@ -239,6 +246,7 @@ class QuicEngine:
         # Lets everybody go without a round of the garbage collector.
         self._engine.sink = None
         self._on_accept = None
+        self._by_alpn = {}
         self._on_incoming = None
 
     # ---- EngineSink ----
@@ -257,6 +265,12 @@ class QuicEngine:
             stopped.set_result(None)
 
     def connection_accepted(self, connection: Connection) -> None:
+        if self._by_alpn:
+            connection.sink = Undecided(connection, self._accept, self._by_alpn)
+        else:
+            self._accept(connection)
+
+    def _accept(self, connection: Connection) -> None:
         if self._acceptor is not None:
             self._acceptor.accept(self, connection)
         elif self._on_accept is not None:

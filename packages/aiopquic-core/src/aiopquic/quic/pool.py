@@ -152,8 +152,10 @@ async def _start(configuration: QuicConfiguration, settings: EngineSettings) -> 
     return engine
 
 
-async def acquire_engine(configuration: QuicConfiguration, *, local_port: int = 0, shared: bool = True) -> EngineLease:
-    """A client engine with these settings, its sockets open.
+async def acquire_engine(
+    configuration: QuicConfiguration, *, local_port: int = 0, shared: bool = True, protocols: tuple[object, ...] = ()
+) -> EngineLease:
+    """A client engine with these settings, its sockets open; ``protocols`` are halves of some on the network thread.
 
     Shared with the other connections of this loop that have the same settings, the application protocols apart;
     one of one's own where ``shared`` is False or the local port is given.
@@ -166,7 +168,9 @@ async def acquire_engine(configuration: QuicConfiguration, *, local_port: int = 
     """
     loop = asyncio.get_running_loop()
     hosts = await bind_addresses(None, configuration.ip_family)
-    settings = await asyncio.to_thread(engine_settings, configuration, bind_addresses=hosts, port=local_port)
+    settings = await asyncio.to_thread(
+        engine_settings, configuration, bind_addresses=hosts, port=local_port, protocols=protocols
+    )
     if local_port or not shared:
         return EngineLease(await _start(configuration, settings), None)
     return await _pools.setdefault(loop, _Pool()).lease(configuration, replace(settings, alpn=()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from aiopquic.exceptions import QuicConnectionError, StreamError
@@ -17,9 +18,8 @@ __all__ = ["wait_until_delivered"]
 QUIET_SECONDS = 3.0
 
 
-async def wait_until_delivered(connection: Connection) -> None:
-    """Wait until the finished streams are acknowledged, as long as bytes go out."""
-    streams = [stream.state for stream in connection._binding.streams.values()]
+async def wait_until_delivered(connection: Connection, streams: Iterable[object]) -> None:
+    """Wait until those of the streams that are finished are acknowledged, as long as bytes go out."""
     for stream in streams:
         if isinstance(stream, SendStream) and stream.is_finished and not await _is_delivered(connection, stream):
             return

@@ -59,6 +59,10 @@ class StreamCredit:
         "The wish that the engine has."
         self._is_closed = False
 
+    def skip(self, unidirectional: bool, count: int) -> None:
+        """The first streams of a kind belong to somebody else: called before any is opened here."""
+        self._kinds[unidirectional].opened += count
+
     def try_take(self, unidirectional: bool) -> int | None:
         """The id of a new stream; None when the peer allows none now, or others wait."""
         kind = self._kinds[unidirectional]

@@ -65,6 +65,9 @@ class ConnectionEvents:
     def connection_id_retired(self, connection_id: bytes) -> None:
         """As above."""
 
+    def protocol_event(self, kind: int, uid: int, data: bytes) -> None:
+        """For the protocols that have some."""
+
     def datagrams_readable(self) -> None:
         self._connection._datagrams.readable()
 
@@ -100,6 +103,10 @@ class ConnectionEvents:
         ours = stream.state
         if isinstance(ours, BaseStream):
             return ours
+        return self._arrived(stream)
+
+    def _arrived(self, stream: BindingStream) -> BaseStream:
+        """A stream of the peer's that nobody has heard of; a protocol's own events may keep it elsewhere."""
         kind = ReceiveStream if stream.id & 2 else Stream
         arrived = kind(self._connection, stream)
         self._connection._inbox.put(arrived)

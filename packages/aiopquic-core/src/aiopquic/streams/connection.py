@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, cast, overload
@@ -64,7 +64,12 @@ class Connection:
         "_snapshots",
     )
 
-    def __init__(self, binding: BindingConnection, configuration: QuicConfiguration) -> None:
+    def __init__(
+        self,
+        binding: BindingConnection,
+        configuration: QuicConfiguration,
+        make_events: Callable[[Connection], ConnectionEvents] = ConnectionEvents,
+    ) -> None:
         self._binding = binding
         self._info: HandshakeInfo | None = None
         self._end: CloseReason | None = None
@@ -82,7 +87,7 @@ class Connection:
         self._lease: EngineLease | None = None
         self._release: asyncio.Task[None] | None = None
         "Gives the engine of a client back."
-        self._events = ConnectionEvents(self)
+        self._events = make_events(self)
 
     # ---- opening streams ----
 
@@ -307,7 +312,7 @@ class Connection:
         if self._end is None:
             check_code(code)
             try:
-                await wait_until_delivered(self)
+                await wait_until_delivered(self, [stream.state for stream in self._binding.streams.values()])
             finally:
                 self.close(code, reason)
         await self.wait_closed()

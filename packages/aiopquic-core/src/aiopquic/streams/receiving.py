@@ -211,8 +211,11 @@ class ReceiveStream(BaseStream):
         if self._is_stopped:
             raise StreamClosedError(f"stream {self.id} was stopped by this side: nothing more can be read", self.id)
         if self._reset_code is not None:
-            text = f"the peer reset stream {self.id} with code {self._reset_code:#x}"
-            raise StreamResetError(text, self.id, self._reset_code)
+            raise self._reset_error(self._reset_code)
+
+    def _reset_error(self, code: int) -> Exception:
+        """What the peer's RESET_STREAM means to a reader."""
+        return StreamResetError(f"the peer reset stream {self.id} with code {code:#x}", self.id, code)
 
     async def _arrival(self) -> None:
         """Wait until there is something to look at."""

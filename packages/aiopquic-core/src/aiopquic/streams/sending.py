@@ -240,7 +240,8 @@ class SendStream(BaseStream):
         """The same error with the code, or with the reason that is on its way from the network thread."""
         return self._stopped() if isinstance(error, StreamStoppedError) else await self._connection._explain()
 
-    def _stopped(self) -> StreamStoppedError:
+    def _stopped(self) -> Exception:
+        """What the peer's STOP_SENDING means to a writer."""
         stream_id, code = self._binding.id, self._stop_code or 0
         text = f"the peer asked us to stop sending on stream {stream_id}, with code {code:#x}"
         return StreamStoppedError(text, stream_id, code)

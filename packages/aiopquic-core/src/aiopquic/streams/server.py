@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import Self, Unpack
 
 from aiopquic._files import StrPath
-from aiopquic.exceptions import ConfigurationError, QuicConnectionError
+from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
 from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
 from aiopquic.quic.listening import bind_addresses
+from aiopquic.quic.protocols import Hosts, ServerProtocol
 from aiopquic.streams._base import check_code
+from aiopquic.streams._hosting import HANDLER_FAILED, Handler, Hosting
 from aiopquic.streams._opening import Opening
 from aiopquic.streams.connection import Connection
 from aiopquic.streams.settings import ServerSettings, configuration_of
 
-if TYPE_CHECKING:
-    from aiopquic._binding._connection import Connection as BindingConnection
-
 __all__ = ["HANDLER_FAILED", "Handler", "Server", "serve"]
-
-logger = logging.getLogger("aiopquic.server")
-
-HANDLER_FAILED = 0x1
-"""The application code with which a server closes a connection whose handler raised."""
-
-Handler = Callable[[Connection], Awaitable[object]]
 
 
 def serve(
-    handler: Handler,
+    handler: Handler | None,
     host: str | None,
     port: int,
     *,
     alpn: Sequence[str] | None = None,
+    protocols: Sequence[ServerProtocol] = (),
     certificate: StrPath | None = None,
     private_key: StrPath | None = None,
     incoming: IncomingCallback | None = None,
@@ -55,11 +47,13 @@ def serve(
     :data:`HANDLER_FAILED`, and nothing else happens; the end of its own connection is no error.
 
     Args:
-        handler: a coroutine function, called with a :class:`Connection`.
+        handler: a coroutine function, called with a :class:`Connection`; None where the ``protocols`` are all there is.
         host: an address of this host, or a name for some; None, ``""`` and ``"::"`` bind the wildcard addresses of
             both families (IPv4 alone on a host without IPv6), ``"0.0.0.0"`` those of IPv4.
         port: 0 lets the system choose; ``server.port`` tells.
         alpn: the application protocols, the most wanted first; ``configuration`` may have them.
+        protocols: others that are spoken on the same port, such as ``aiopquic_webtransport.WebTransport(app)``; each
+            has the connections of its own ALPN, which the handler does not see.
         certificate: a PEM file with the certificate chain, the server's own first.
         private_key: a PEM file with its key; None when it is in the same file.
         incoming: a function or coroutine function that sees each client before its handshake, as an
@@ -76,7 +70,7 @@ def serve(
 
     Cancellation: safe; what was begun is closed.
     """
-    if not callable(handler):
+    if not callable(handler) and (handler is not None or not protocols):
         raise ConfigurationError(f"handler is a coroutine function that takes a connection, not {handler!r}")
     files: dict[str, object] = {}
     if certificate is not None:
@@ -85,7 +79,12 @@ def serve(
     elif private_key is not None:
         raise ConfigurationError("a private key is of no use without its certificate: give certificate, too")
     settled = configuration_of(
-        "serve", is_client=False, configuration=configuration, alpn=alpn, settings={**settings, **files}
+        "serve",
+        is_client=False,
+        configuration=configuration,
+        alpn=alpn,
+        settings={**settings, **files},
+        protocols=protocols,
     )
     if host is not None and not isinstance(host, str):
         raise ConfigurationError(f"host is a name, an IP literal or None, not {host!r}")
@@ -94,7 +93,8 @@ def serve(
     desk = IncomingDesk(incoming, timeout=settled.handshake_timeout) if incoming is not None else None
 
     async def start() -> Server:
-        server = Server(handler, settled, await bind_addresses(host, settled.ip_family), port, desk, retry)
+        addresses = await bind_addresses(host, settled.ip_family)
+        server = Server(handler or _nobody, settled, addresses, port, desk, retry, protocols)
         await server._start()
         return server
 
@@ -112,19 +112,21 @@ class Server:
         port: int,
         desk: IncomingDesk | None,
         retry: bool,
+        protocols: Sequence[ServerProtocol] = (),
     ) -> None:
-        self._handler = handler
-        self._configuration = configuration
-        self._hosts = addresses
+        self._addresses = addresses
         self._loop = asyncio.get_running_loop()
-        self._connections: dict[Connection, asyncio.Task[None]] = {}
-        "Each with the task of its handler."
+        self._hosting = Hosting(handler, configuration)
+        "The handler's connections."
+        self._others = Hosts(protocols, configuration)
         self._closing: asyncio.Task[None] | None = None
         self._closed = asyncio.Event()
         self._desk = desk
         self._engine = QuicEngine(
             configuration=configuration,
-            on_accept=self._accept,
+            on_accept=self._hosting.accept,
+            by_alpn=self._others.by_alpn,
+            protocols=self._others.natives,
             on_incoming=desk.take if desk is not None else None,
             retry=retry,
             bind_addresses=addresses,
@@ -153,12 +155,12 @@ class Server:
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """The addresses and ports that are bound, one per family."""
-        return [(host, self.port) for host in self._hosts]
+        return [(host, self.port) for host in self._addresses]
 
     @property
     def connections(self) -> list[Connection]:
-        """The connections whose handlers run."""
-        return list(self._connections)
+        """The connections whose handlers run, without those of the ``protocols``."""
+        return self._hosting.connections
 
     # ---- the end ----
 
@@ -204,56 +206,20 @@ class Server:
 
     def _begin_closing(self, code: int, reason: str) -> None:
         if self._closing is None:
-            for connection in self._connections:
-                connection.close(code, reason)
+            self._hosting.close(code, reason)
+            self._others.close(code, reason)
             self._closing = self._loop.create_task(self._close())
 
     async def _close(self) -> None:
         if self._desk is not None:
             self._desk.close()
-        tasks = list(self._connections.values())
-        for task in tasks:
-            task.cancel()
         try:
-            if tasks:
-                await asyncio.wait(tasks)
+            await self._hosting.wait_closed()
+            await self._others.wait_closed()
         finally:
             await self._engine.aclose()
             self._closed.set()
 
-    # ---- connections ----
 
-    def _accept(self, binding: BindingConnection) -> None:
-        connection = Connection(binding, self._configuration)
-        connection._events.on_ready = self._run_handler
-        binding.sink = connection._events
-
-    def _run_handler(self, connection: Connection) -> None:
-        if self._closing is not None:
-            connection.close()
-            return
-        self._connections[connection] = self._loop.create_task(self._handle(connection))
-
-    async def _handle(self, connection: Connection) -> None:
-        try:
-            result = self._handler(connection)
-            if not hasattr(result, "__await__"):
-                raise TypeError(f"the handler returned {result!r}: it has to be a coroutine function (async def)")
-            await result
-            await connection.aclose()
-        except Exception as error:
-            if _is_end_of(connection, error):
-                logger.debug("the handler of %r ended with its connection: %s", connection, error)
-            else:
-                logger.error("the handler of %r raised", connection, exc_info=error)
-                connection.close(HANDLER_FAILED, "the handler of this connection failed")
-        finally:
-            connection.close()
-            del self._connections[connection]
-
-
-def _is_end_of(connection: Connection, error: BaseException) -> bool:
-    """True when that is how a handler learns of the end of its own connection; in a task group, too."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(_is_end_of(connection, inner) for inner in error.exceptions)
-    return isinstance(error, QuicConnectionError) and error.close_reason in (connection._end, connection.close_reason)
+async def _nobody(connection: Connection) -> None:
+    """The handler of a server that has none: every connection is one of its protocols."""

@@ -10,6 +10,7 @@ from typing import TypedDict
 from aiopquic._files import StrPath
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.protocols import ServerProtocol, with_protocols
 
 __all__ = ["ClientSettings", "ServerSettings", "SharedSettings", "configuration_of"]
 
@@ -73,6 +74,7 @@ def configuration_of(
     configuration: QuicConfiguration | None,
     alpn: Sequence[str] | None,
     settings: Mapping[str, object],
+    protocols: Sequence[ServerProtocol] = (),
 ) -> QuicConfiguration:
     """The configuration that ``function`` works with: the one that was given, with the settings laid over it.
 
@@ -93,6 +95,8 @@ def configuration_of(
     if alpn is not None:
         changes["alpn_protocols"] = alpn
     result = dataclasses.replace(configuration, **changes)  # type: ignore[arg-type]  # checked by the configuration
+    if protocols:
+        result = with_protocols(result, protocols)
     if not result.alpn_protocols:
         raise ConfigurationError(f'QUIC needs an application protocol: {function}(..., alpn=["echo"])')
     return result

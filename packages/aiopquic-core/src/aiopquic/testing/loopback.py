@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,6 +13,7 @@ from aiopquic.asyncio.server import QuicServer, serve
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.connection import QuicConnection
 from aiopquic.quic.incoming import IncomingCallback
+from aiopquic.quic.protocols import ServerProtocol
 from aiopquic.testing.protocols import Changes, Echo, Recorder
 
 __all__ = ["ALPN", "Loopback", "Pair", "RunningServer"]
@@ -85,6 +86,7 @@ class Loopback:
         stream_handler: Any = None,
         retry: bool = False,
         incoming: IncomingCallback | None = None,
+        protocols: Sequence[ServerProtocol] = (),
         **settings: Any,
     ) -> AsyncIterator[RunningServer]:
         """A server on a port that the system chooses; leaving the block closes it."""
@@ -105,6 +107,7 @@ class Loopback:
             stream_handler=stream_handler,
             retry=retry,
             incoming=incoming,
+            protocols=protocols,
         )
         running = RunningServer(server, host, peers, changes)
         try:
