@@ -33,7 +33,18 @@ const char *aiopq_openssl_version(void)
 
 const char *aiopq_verify_error_text(int32_t verify_error)
 {
-    return X509_verify_cert_error_string(verify_error);
+    switch (verify_error) {
+    case AIOPQ_VERIFY_UNKNOWN_HASH:
+        return "its hash is none of server_certificate_hashes";
+    case AIOPQ_VERIFY_HASHED_KIND:
+        return "a certificate that is known by its hash is an X.509 version 3 one and has no RSA key";
+    case AIOPQ_VERIFY_HASHED_FOR_LONG:
+        return "a certificate that is known by its hash is valid for 14 days at most";
+    case AIOPQ_VERIFY_UNKNOWN_KEY:
+        return "its public key is none of pinned_keys";
+    default:
+        return X509_verify_cert_error_string(verify_error);
+    }
 }
 
 const char *aiopq_status_name(aiopq_status_t status)

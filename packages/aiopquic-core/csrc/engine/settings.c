@@ -34,6 +34,8 @@ aiopq_status_t aiopq_settings_copy(aiopq_config_t *to, const aiopq_config_t *fro
     to->private_key_password = NULL;
     to->trusted_roots = NULL;
     to->trusted_root_count = 0;
+    memset(&to->certificate_hashes, 0, sizeof(to->certificate_hashes));
+    memset(&to->pinned_keys, 0, sizeof(to->pinned_keys));
     memset(&to->session_tickets, 0, sizeof(to->session_tickets));
     memset(to->alpn, 0, sizeof(to->alpn));
     to->keylog_file = to->qlog_dir = to->congestion_control = NULL;

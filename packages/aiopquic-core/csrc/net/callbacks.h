@@ -56,8 +56,9 @@ void aiopq_conn_detach(aiopq_conn_t *conn) AIOPQ_NET;
 void aiopq_client_ended(aiopq_engine_t *engine, picoquic_cnx_t *cnx) AIOPQ_NET;
 void aiopq_delete_ended(aiopq_engine_t *engine) AIOPQ_NET;
 
-/* Our verifier refused the peer's certificate; the end is announced as soon as picoquic has acted on it. */
-void aiopq_conn_failing(aiopq_conn_t *conn, int verify_error) AIOPQ_NET;
+/* Our verifier refused the peer's certificate; the end is announced as soon as picoquic has acted on it. `detail`, words
+ * about it or NULL, becomes the connection's. */
+void aiopq_conn_failing(aiopq_conn_t *conn, int verify_error, char *detail) AIOPQ_NET;
 void aiopq_announce_failing(aiopq_engine_t *engine) AIOPQ_NET;
 
 /* Fills a snapshot, malloc'd. NULL without memory. */

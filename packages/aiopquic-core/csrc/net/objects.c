@@ -37,6 +37,7 @@ void aiopq_conn_unref(aiopq_conn_t *conn)
     if (conn != NULL && atomic_fetch_sub_explicit(&conn->refs, 1, memory_order_acq_rel) == 1) {
         free(conn->request);
         free(conn->close_reason);
+        free(conn->verify_detail);
         free(conn->peer_certificates);
         aiopq_datagrams_dispose(&conn->datagrams);
         free(conn);

@@ -106,7 +106,8 @@ struct aiopq_conn {
     uint64_t peer_streams_over[2]; /* of the peer's streams, both directions; [1] unidirectional ones */
     uint64_t received;             /* bytes delivered to us, over all streams */
     uint64_t window_granted;       /* sum of the receive windows of the open streams, in bytes */
-    int32_t verify_error;          /* X509_V_ERR_* of our verifier */
+    int32_t verify_error;          /* of our verifier, as in aiopq_close_info_t */
+    char *verify_detail;           /* words about it, malloc'd, or NULL */
     uint8_t *peer_certificates;    /* as aiopq_conn_info_t has them, malloc'd; freed when they are told */
     size_t peer_certificates_length;
     char *close_reason;               /* what we send, malloc'd; picoquic borrows it */

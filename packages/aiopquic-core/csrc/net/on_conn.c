@@ -147,7 +147,8 @@ static aiopq_close_info_t close_info(aiopq_conn_t *conn, picoquic_call_back_even
     } else if (local != 0) {
         info.error_code = local;
         info.frame_type = frame_type_or_none(aiopq_offending_frame_type(conn->cnx));
-        set_reason(&info, aiopq_local_close_reason(conn->cnx));
+        set_reason(&info,
+                   conn->verify_detail != NULL ? conn->verify_detail : aiopq_local_close_reason(conn->cnx));
     } else {
         info.is_remote = true;
         info.error_code = remote;
@@ -237,9 +238,11 @@ void aiopq_conn_detach(aiopq_conn_t *conn)
     aiopq_conn_unref(conn);
 }
 
-void aiopq_conn_failing(aiopq_conn_t *conn, int verify_error)
+void aiopq_conn_failing(aiopq_conn_t *conn, int verify_error, char *detail)
 {
     conn->verify_error = verify_error;
+    free(conn->verify_detail);
+    conn->verify_detail = detail;
     if (!conn->is_failing) {
         conn->is_failing = true;
         conn->next_failing = conn->engine->failing;

@@ -11,11 +11,14 @@
 
 #include "net/callbacks.h"
 #include "net/key_exchange.h"
+#include "net/pinning.h"
 
 struct aiopq_tls {
     ptls_openssl_override_verify_certificate_t on_verified; /* picotls calls it with the verifier's result */
-    bool verifies;                                          /* false: whoever answers is accepted */
-    bool accepts_none;                                      /* a peer without a certificate is accepted */
+    bool verifies;                   /* the chain; false: whoever answers is accepted */
+    aiopq_pins_t certificate_hashes; /* if there are some, one of them decides alone */
+    aiopq_pins_t pinned_keys;        /* if there are some, one of them is needed, too */
+    bool accepts_none;               /* a peer without a certificate is accepted */
     ptls_key_exchange_algorithm_t *key_exchanges[AIOPQ_KEY_EXCHANGE_MAX + 1];
 };
 
@@ -37,6 +40,34 @@ static void keep_certificate(aiopq_conn_t *conn, X509 *certificate)
     OPENSSL_free(der);
 }
 
+/* What the pins say of a certificate: 0, or why it is refused. */
+static int32_t check_pins(const aiopq_tls_t *settings, X509 *certificate, uint8_t *hash)
+{
+    int32_t error = 0;
+    if (settings->certificate_hashes.count > 0) {
+        error = aiopq_check_certificate_hash(&settings->certificate_hashes, certificate, hash);
+    }
+    if (error == 0 && settings->pinned_keys.count > 0) {
+        error = aiopq_check_key_hash(&settings->pinned_keys, certificate, hash);
+    }
+    return error;
+}
+
+/* An unknown hash is told, so that it can be compared with what was expected. */
+static char *hash_text(int32_t error, const uint8_t *hash)
+{
+    static const char text[] = "its SHA-256 is ";
+    if (error != AIOPQ_VERIFY_UNKNOWN_HASH && error != AIOPQ_VERIFY_UNKNOWN_KEY) {
+        return NULL;
+    }
+    char *detail = malloc(sizeof(text) + 2 * AIOPQ_HASH_LENGTH);
+    if (detail != NULL) {
+        memcpy(detail, text, sizeof(text));
+        ptls_hexdump(detail + sizeof(text) - 1, hash, AIOPQ_HASH_LENGTH);
+    }
+    return detail;
+}
+
 /* picotls asks here after it checked the peer's chain. The chain is kept, and so is the reason of a refusal.
  * Without verifying every chain is accepted; picotls then still checks that the peer has the key. */
 static int on_verified(ptls_openssl_override_verify_certificate_t *self, ptls_t *tls, int result,
@@ -48,14 +79,23 @@ static int on_verified(ptls_openssl_override_verify_certificate_t *self, ptls_t 
     if (!settings->verifies || (is_missing && settings->accepts_none)) {
         result = 0;
     }
+    char *detail = NULL;
+    if (result == 0 && certificate != NULL) {
+        uint8_t hash[AIOPQ_HASH_LENGTH] = {0};
+        x509_error = check_pins(settings, certificate, hash);
+        result = x509_error != 0 ? PTLS_ALERT_BAD_CERTIFICATE : 0;
+        detail = hash_text(x509_error, hash);
+    }
     if (conn != NULL && result != 0) {
-        aiopq_conn_failing(conn, x509_error);
+        aiopq_conn_failing(conn, x509_error, detail);
+        detail = NULL;
     } else if (conn != NULL && certificate != NULL) {
         keep_certificate(conn, certificate);
         for (int i = 0; i < sk_X509_num(chain); i++) {
             keep_certificate(conn, sk_X509_value(chain, i));
         }
     }
+    free(detail);
     return result;
 }
 
@@ -218,6 +258,12 @@ aiopq_status_t aiopq_tls_setup(aiopq_engine_t *engine, const aiopq_config_t *con
     ptls_context_t *context = engine->quic->tls_master_ctx;
     aiopq_status_t status =
         aiopq_choose_key_exchanges(config->key_exchange_groups, engine->tls->key_exchanges);
+    if (status == AIOPQ_OK) {
+        status = aiopq_pins_copy(&engine->tls->certificate_hashes, config->certificate_hashes);
+    }
+    if (status == AIOPQ_OK) {
+        status = aiopq_pins_copy(&engine->tls->pinned_keys, config->pinned_keys);
+    }
     if (status != AIOPQ_OK) {
         return status;
     }
@@ -243,5 +289,9 @@ aiopq_status_t aiopq_tls_setup(aiopq_engine_t *engine, const aiopq_config_t *con
 
 void aiopq_tls_free(aiopq_tls_t *tls)
 {
-    free(tls);
+    if (tls != NULL) {
+        aiopq_pins_dispose(&tls->certificate_hashes);
+        aiopq_pins_dispose(&tls->pinned_keys);
+        free(tls);
+    }
 }

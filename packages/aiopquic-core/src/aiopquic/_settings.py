@@ -44,6 +44,10 @@ class EngineSettings:
     verify_peer: bool = True
     "A server with it asks its clients for a certificate."
     is_peer_certificate_optional: bool = False
+    certificate_hashes: tuple[bytes, ...] = ()
+    "Client: a server with one of them is accepted whatever its chain is; ``verify_peer`` is False then."
+    pinned_keys: tuple[bytes, ...] = ()
+    "Client: a server's certificate has one of these keys, whatever else is verified."
     stateless_reset_secret: bytes = b""
     "16 bytes, or none for a random one."
     keylog_file: str | None = None

@@ -252,6 +252,8 @@ cdef extern from "aiopquic/config.h" nogil:
         size_t trusted_root_count
         bint verify_peer
         bint is_peer_certificate_optional
+        aiopq_bytes_t certificate_hashes
+        aiopq_bytes_t pinned_keys
         uint8_t *stateless_reset_secret
         const char *keylog_file
         const char *qlog_dir

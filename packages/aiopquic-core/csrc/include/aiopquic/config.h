@@ -15,6 +15,7 @@ typedef struct aiopq_bytes {
 
 #define AIOPQ_ALPN_COUNT_MAX 32
 #define AIOPQ_RESET_SECRET_LENGTH 16
+#define AIOPQ_HASH_LENGTH 32 /* of a SHA-256 */
 #define AIOPQ_KEY_EXCHANGE_MAX 16
 #define AIOPQ_BIND_ADDRESS_MAX 2 /* at most one per address family */
 
@@ -56,6 +57,10 @@ typedef struct aiopq_config {
     size_t trusted_root_count;
     bool verify_peer;                  /* server: asks clients for a certificate */
     bool is_peer_certificate_optional; /* server: a client without one is accepted */
+    /* Client. SHA-256 hashes, one behind the other, of certificates (their DER) that are accepted in place of a chain:
+     * `verify_peer` is false then; of public keys (SubjectPublicKeyInfo), one of which the certificate must have
+     * whatever else is verified. Empty: not asked for. */
+    aiopq_bytes_t certificate_hashes, pinned_keys;
 
     /* Stateless reset tokens are made of it (RFC 9000 section 10.3.2): a server that is started again with the
      * same one can end the connections that it has lost. All zero: a random one. */

@@ -56,15 +56,24 @@ typedef enum aiopq_close_kind {
 
 typedef struct aiopq_close_info {
     aiopq_close_kind_t kind;
-    bool is_remote;       /* the peer said so; false when we did */
-    uint64_t error_code;  /* application code, or transport code of RFC 9000 section 20.1 */
-    uint64_t frame_type;  /* the frame that caused a transport error, AIOPQ_NO_FRAME when not known */
-    int32_t verify_error; /* X509_V_ERR_* when our verifier refused the peer's certificate, else 0 */
+    bool is_remote;      /* the peer said so; false when we did */
+    uint64_t error_code; /* application code, or transport code of RFC 9000 section 20.1 */
+    uint64_t frame_type; /* the frame that caused a transport error, AIOPQ_NO_FRAME when not known */
+    int32_t
+        verify_error; /* X509_V_ERR_* or AIOPQ_VERIFY_* when our verifier refused the peer's certificate, else 0 */
     uint16_t reason_length;
     char reason[AIOPQ_REASON_MAX]; /* UTF-8 as it came; not NUL-terminated */
 } aiopq_close_info_t;
 
-/* OpenSSL's words for a `verify_error`; never NULL. */
+/* Reasons of our own to refuse a certificate, beside those of OpenSSL, which are positive. With an unknown hash the
+ * reason phrase tells which one it has. */
+#define AIOPQ_VERIFY_UNKNOWN_HASH (-1) /* none of `certificate_hashes` */
+#define AIOPQ_VERIFY_HASHED_KIND                                                                             \
+    (-2) /* a hash is not enough for an RSA key, or a certificate before version 3 */
+#define AIOPQ_VERIFY_HASHED_FOR_LONG (-3) /* nor for a certificate that is valid for more than two weeks */
+#define AIOPQ_VERIFY_UNKNOWN_KEY (-4)     /* none of `pinned_keys` */
+
+/* Words for a `verify_error`, OpenSSL's for its own; never NULL. */
 AIOPQ_API const char *aiopq_verify_error_text(int32_t verify_error);
 
 #define AIOPQ_ALPN_MAX 255

@@ -3,15 +3,14 @@
 cimport cython
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
 
+from aiopquic._binding._config cimport fill_config
 from aiopquic._binding._connection cimport Connection, wrap_connection
 from aiopquic._binding._convert cimport (
     as_text,
     close_reason,
     connection_id,
     fill_address,
-    fill_bytes,
     handshake_info,
     incoming_info,
     stats_dict,
@@ -19,8 +18,6 @@ from aiopquic._binding._convert cimport (
 from aiopquic._binding._status cimport fail
 from aiopquic._binding._stream cimport Stream, wrap_stream
 from aiopquic.capi cimport (
-    AIOPQ_ALPN_COUNT_MAX,
-    AIOPQ_BIND_ADDRESS_MAX,
     AIOPQ_EVENT_CONN_CLOSED,
     AIOPQ_EVENT_CONN_CREATED,
     AIOPQ_EVENT_CONN_ID_ISSUED,
@@ -45,15 +42,9 @@ from aiopquic.capi cimport (
     AIOPQ_EVENT_STREAM_STOPPED,
     AIOPQ_EVENT_STREAM_WRITABLE,
     AIOPQ_INVALID,
-    AIOPQ_KEY_EXCHANGE_MAX,
     AIOPQ_OK,
-    AIOPQ_PMTUD_BASIC,
-    AIOPQ_PMTUD_BLOCKED,
-    AIOPQ_PMTUD_DELAYED,
-    AIOPQ_RESET_SECRET_LENGTH,
     aiopq_abi_version,
     aiopq_build_id,
-    aiopq_bytes_t,
     aiopq_check_congestion_control,
     aiopq_close_info_t,
     aiopq_config_t,
@@ -90,7 +81,6 @@ from aiopquic.capi cimport (
     aiopq_incoming_info_t,
     aiopq_key_exchange_groups,
     aiopq_live_counts_t,
-    aiopq_network_clock,
     aiopq_openssl_version,
     aiopq_picoquic_version,
     aiopq_status_t,
@@ -101,7 +91,7 @@ from aiopquic.capi cimport (
 )
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 from posix.unistd cimport getpid
 
 from aiopquic._exit import close_at_exit
@@ -135,87 +125,15 @@ cdef class Engine:
 
     cdef _create(self, settings):
         cdef aiopq_config_t config
-        cdef aiopq_bytes_t *roots = NULL
         cdef aiopq_engine_t *ptr = NULL
         cdef aiopq_status_t status
-        cdef list keep = []   # the bytes that `config` points into, alive until the engine has copied them
-        cdef Py_ssize_t i, count
-        memset(&config, 0, sizeof(config))
-        config.is_client = settings.is_client
-        config.always_retry = settings.always_retry
-        config.holds_incoming = settings.holds_incoming
-        if settings.network is not None:
-            self._network = settings.network
-            config.network = self._network._ptr
-            config.simulated_time_us = aiopq_network_clock(self._network._ptr)
-        if len(settings.bind_addresses) > AIOPQ_BIND_ADDRESS_MAX or len(settings.alpn) >= AIOPQ_ALPN_COUNT_MAX:
-            raise ValueError("too many bind addresses or application protocols")
-        for i, host in enumerate(settings.bind_addresses):
-            fill_address(&config.bind_addresses[i], host, 0)
-        config.local_port = settings.local_port
-        config.socket_buffer_bytes = settings.socket_buffer_bytes
-        config.use_portable_loop = settings.use_portable_loop
-        config.use_pipe_waker = settings.use_pipe_waker
-        for i, name in enumerate(settings.alpn):
-            config.alpn[i] = as_text(name, keep)
-        fill_bytes(&config.certificate_chain, settings.certificate_chain, keep)
-        fill_bytes(&config.private_key, settings.private_key, keep)
-        config.private_key_password = as_text(settings.private_key_password, keep)
-        config.verify_peer = settings.verify_peer
-        if settings.stateless_reset_secret:
-            if len(settings.stateless_reset_secret) != AIOPQ_RESET_SECRET_LENGTH:
-                raise ValueError(f"a stateless reset secret has {AIOPQ_RESET_SECRET_LENGTH} bytes")
-            memcpy(config.stateless_reset_secret, <const char *>(<bytes>settings.stateless_reset_secret),
-                   <size_t>AIOPQ_RESET_SECRET_LENGTH)
-        config.keylog_file = as_text(settings.keylog_file, keep)
-        config.qlog_dir = as_text(settings.qlog_dir, keep)
-        config.congestion_control = as_text(settings.congestion_control, keep)
-        config.is_peer_certificate_optional = settings.is_peer_certificate_optional
-        config.cipher_suite = settings.cipher_suite
-        if len(settings.key_exchange_groups) > AIOPQ_KEY_EXCHANGE_MAX:
-            raise ValueError("too many key exchange groups")
-        for i, group in enumerate(settings.key_exchange_groups):
-            config.key_exchange_groups[i] = group
-        config.key_update_interval = settings.key_update_interval
-        config.version = settings.version
-        config.desired_version = settings.desired_version
-        config.pmtud = {"basic": AIOPQ_PMTUD_BASIC, "delayed": AIOPQ_PMTUD_DELAYED,
-                        "blocked": AIOPQ_PMTUD_BLOCKED}[settings.pmtud]
-        config.keeps_sessions = settings.session_ticket_file is not None
-        fill_bytes(&config.session_tickets, settings.session_tickets, keep)
-        config.accepts_early_data = settings.accepts_early_data
-        config.max_connections = settings.max_connections
-        config.idle_timeout_ms = settings.idle_timeout_ms
-        config.handshake_timeout_us = settings.handshake_timeout_us
-        config.keep_alive_us = settings.keep_alive_us
-        config.max_data = settings.max_data
-        config.max_stream_data = settings.max_stream_data
-        config.initial_stream_window = settings.initial_stream_window
-        config.max_streams_bidi = settings.max_streams_bidi
-        config.max_streams_uni = settings.max_streams_uni
-        config.max_datagram_frame_size = settings.max_datagram_frame_size
-        config.send_budget_stream = settings.send_budget_stream
-        config.send_budget_conn = settings.send_budget_conn
-        config.datagram_queue_bytes = settings.datagram_queue_bytes
-        config.datagram_receive_bytes = settings.datagram_receive_bytes
-        config.datagram_max_payload = settings.datagram_max_payload
-        config.command_capacity = settings.command_capacity
-        count = len(settings.trusted_roots)
-        try:
-            if count > 0:
-                roots = <aiopq_bytes_t *>PyMem_Malloc(<size_t>count * sizeof(aiopq_bytes_t))
-                if roots is NULL:
-                    raise MemoryError
-                for i, der in enumerate(settings.trusted_roots):
-                    fill_bytes(&roots[i], der, keep)
-                config.trusted_roots = roots
-                config.trusted_root_count = <size_t>count
-            # Parsing a trust store takes tens of milliseconds: other threads may run Python meanwhile.
-            with nogil:
-                status = aiopq_engine_new(&config, &ptr)
-            self._ptr = ptr
-        finally:
-            PyMem_Free(roots)
+        cdef list keep = fill_config(&config, settings)
+        self._network = settings.network
+        # Parsing a trust store takes tens of milliseconds: other threads may run Python meanwhile.
+        with nogil:
+            status = aiopq_engine_new(&config, &ptr)
+        self._ptr = ptr
+        keep.clear()
         if status != AIOPQ_OK:
             fail(status, None)
 

@@ -57,7 +57,9 @@ def engine_settings(
         socket_buffer_bytes=configuration.socket_buffer_size or _SOCKET_BUFFER_BYTES,
         use_portable_loop=os.environ.get("AIOPQUIC_LOOP") == "portable",
         use_pipe_waker=os.environ.get("AIOPQUIC_WAKER") == "pipe",
-        verify_peer=configuration.verify_peer,
+        verify_peer=configuration.verify_peer and not configuration.server_certificate_hashes,
+        certificate_hashes=tuple(configuration.server_certificate_hashes or ()),
+        pinned_keys=tuple(configuration.pinned_keys or ()),
         stateless_reset_secret=configuration.stateless_reset_secret or b"",
         certificate_chain=certificate,
         private_key=key,
@@ -109,7 +111,7 @@ def _own_certificate(configuration: QuicConfiguration) -> tuple[bytes, bytes]:
 
 
 def _trusted_roots(configuration: QuicConfiguration) -> tuple[bytes, ...]:
-    if not configuration.verify_peer:
+    if not configuration.verify_peer or configuration.server_certificate_hashes:
         return ()
     return trusted_roots(configuration.cafile, configuration.capath, configuration.cadata)
 

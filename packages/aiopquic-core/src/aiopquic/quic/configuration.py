@@ -97,6 +97,12 @@ class QuicConfiguration:
     "A folder of PEM files with trusted certificates."
     cadata: str | bytes | None = None
     "Trusted certificates as PEM text or DER bytes."
+    server_certificate_hashes: Sequence[bytes] | None = None
+    """Client: SHA-256 hashes of certificates (their DER). One of them is accepted whoever issued it and whatever its
+    name, if it is valid now, for 14 days at most in all, and has no RSA key, as browsers do; any other is refused."""
+    pinned_keys: Sequence[bytes] | None = None
+    """Client: SHA-256 hashes of public keys (SubjectPublicKeyInfo). The server's certificate must have one of them, and
+    pass whatever else is verified: with verify_mode=ssl.CERT_NONE nothing else."""
     key_exchange_groups: Sequence[int] | None = None
     "IANA numbers, the preferred first, of :func:`available_key_exchange_groups`. None: all, classic groups first."
     stateless_reset_secret: bytes | None = None
@@ -304,11 +310,28 @@ class QuicConfiguration:
         if self.is_client and self.early_data:
             raise ConfigurationError("early_data is for servers: a client sends 0-RTT data by wait_connected=False")
 
+    def _validate_hashes(self, given: list[str]) -> None:
+        for name in ("server_certificate_hashes", "pinned_keys"):
+            hashes = getattr(self, name)
+            if hashes is None:
+                continue
+            if not self.is_client:
+                raise ConfigurationError(f"{name} is for clients: a server has cafile, capath or cadata")
+            is_list = isinstance(hashes, Sequence) and not isinstance(hashes, str | bytes)
+            if not is_list or not hashes or any(not isinstance(one, bytes) or len(one) != 32 for one in hashes):
+                raise ConfigurationError(f"{name} is a list of SHA-256 hashes, 32 bytes each, or None, not {hashes!r}")
+        if self.server_certificate_hashes is not None and (given or self.verify_mode == ssl.CERT_NONE):
+            other = given[0] if given else "verify_mode=ssl.CERT_NONE"
+            raise ConfigurationError(
+                f"server_certificate_hashes and {other} exclude each other: a certificate is accepted by its hash alone"
+            )
+
     def _validate_trust(self) -> None:
         """A server that was told whom to trust must not accept everybody, and one that verifies must be told whom."""
+        given = [name for name in ("cafile", "capath", "cadata") if getattr(self, name) is not None]
+        self._validate_hashes(given)
         if self.is_client:
             return
-        given = [name for name in ("cafile", "capath", "cadata") if getattr(self, name) is not None]
         if given and self.verify_mode is None:
             raise ConfigurationError(
                 f"a server with {given[0]} needs a verify_mode: ssl.CERT_REQUIRED or ssl.CERT_OPTIONAL to verify "

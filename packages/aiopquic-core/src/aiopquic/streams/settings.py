@@ -54,7 +54,9 @@ class ClientSettings(SharedSettings, total=False):
 
     certificate_file: StrPath | None
     connection_attempt_delay: float
+    pinned_keys: Sequence[bytes] | None
     private_key_file: StrPath | None
+    server_certificate_hashes: Sequence[bytes] | None
     server_name: str | None
     session_ticket_file: StrPath | None
 

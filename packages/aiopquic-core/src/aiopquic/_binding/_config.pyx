@@ -1,0 +1,116 @@
+# cython: language_level=3
+"""From the settings of an engine to the structure that C takes."""
+from cpython.bytes cimport PyBytes_FromStringAndSize
+
+from aiopquic._binding._convert cimport as_text, fill_address, fill_bytes
+from aiopquic._binding._network cimport Network
+from aiopquic.capi cimport (
+    AIOPQ_ALPN_COUNT_MAX,
+    AIOPQ_BIND_ADDRESS_MAX,
+    AIOPQ_KEY_EXCHANGE_MAX,
+    AIOPQ_PMTUD_BASIC,
+    AIOPQ_PMTUD_BLOCKED,
+    AIOPQ_PMTUD_DELAYED,
+    AIOPQ_RESET_SECRET_LENGTH,
+    aiopq_bytes_t,
+    aiopq_config_t,
+    aiopq_network_clock,
+)
+from libc.string cimport memcpy, memset
+
+
+cdef list fill_config(aiopq_config_t *config, settings):
+    cdef list keep = []
+    cdef Py_ssize_t i
+    memset(config, 0, sizeof(aiopq_config_t))
+    config.is_client = settings.is_client
+    config.always_retry = settings.always_retry
+    config.holds_incoming = settings.holds_incoming
+    fill_sockets(config, settings)
+    if len(settings.alpn) >= AIOPQ_ALPN_COUNT_MAX:
+        raise ValueError("too many application protocols")
+    for i, name in enumerate(settings.alpn):
+        config.alpn[i] = as_text(name, keep)
+    fill_tls(config, settings, keep)
+    config.keylog_file = as_text(settings.keylog_file, keep)
+    config.qlog_dir = as_text(settings.qlog_dir, keep)
+    config.congestion_control = as_text(settings.congestion_control, keep)
+    config.version = settings.version
+    config.desired_version = settings.desired_version
+    config.pmtud = {"basic": AIOPQ_PMTUD_BASIC, "delayed": AIOPQ_PMTUD_DELAYED,
+                    "blocked": AIOPQ_PMTUD_BLOCKED}[settings.pmtud]
+    fill_limits(config, settings)
+    return keep
+
+
+cdef fill_sockets(aiopq_config_t *config, settings):
+    cdef Network network = settings.network
+    cdef Py_ssize_t i
+    if network is not None:
+        config.network = network._ptr
+        config.simulated_time_us = aiopq_network_clock(network._ptr)
+    if len(settings.bind_addresses) > AIOPQ_BIND_ADDRESS_MAX:
+        raise ValueError("too many bind addresses")
+    for i, host in enumerate(settings.bind_addresses):
+        fill_address(&config.bind_addresses[i], host, 0)
+    config.local_port = settings.local_port
+    config.socket_buffer_bytes = settings.socket_buffer_bytes
+    config.use_portable_loop = settings.use_portable_loop
+    config.use_pipe_waker = settings.use_pipe_waker
+
+
+cdef fill_tls(aiopq_config_t *config, settings, list keep):
+    cdef Py_ssize_t i
+    fill_bytes(&config.certificate_chain, settings.certificate_chain, keep)
+    fill_bytes(&config.private_key, settings.private_key, keep)
+    config.private_key_password = as_text(settings.private_key_password, keep)
+    config.verify_peer = settings.verify_peer
+    config.is_peer_certificate_optional = settings.is_peer_certificate_optional
+    config.trusted_roots = fill_list(settings.trusted_roots, keep)
+    config.trusted_root_count = <size_t>len(settings.trusted_roots)
+    fill_bytes(&config.certificate_hashes, b"".join(settings.certificate_hashes), keep)
+    fill_bytes(&config.pinned_keys, b"".join(settings.pinned_keys), keep)
+    if settings.stateless_reset_secret:
+        if len(settings.stateless_reset_secret) != AIOPQ_RESET_SECRET_LENGTH:
+            raise ValueError(f"a stateless reset secret has {AIOPQ_RESET_SECRET_LENGTH} bytes")
+        memcpy(config.stateless_reset_secret, <const char *>(<bytes>settings.stateless_reset_secret),
+               <size_t>AIOPQ_RESET_SECRET_LENGTH)
+    config.cipher_suite = settings.cipher_suite
+    if len(settings.key_exchange_groups) > AIOPQ_KEY_EXCHANGE_MAX:
+        raise ValueError("too many key exchange groups")
+    for i, group in enumerate(settings.key_exchange_groups):
+        config.key_exchange_groups[i] = group
+    config.key_update_interval = settings.key_update_interval
+    config.keeps_sessions = settings.session_ticket_file is not None
+    fill_bytes(&config.session_tickets, settings.session_tickets, keep)
+    config.accepts_early_data = settings.accepts_early_data
+
+
+# A list of runs of bytes; `keep` gets its memory, too.
+cdef aiopq_bytes_t *fill_list(values, list keep) except? NULL:
+    cdef bytes block = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>sizeof(aiopq_bytes_t) * len(values))
+    cdef aiopq_bytes_t *entries = <aiopq_bytes_t *><char *>block
+    cdef Py_ssize_t i
+    keep.append(block)
+    for i, value in enumerate(values):
+        fill_bytes(&entries[i], value, keep)
+    return entries
+
+
+cdef fill_limits(aiopq_config_t *config, settings):
+    config.max_connections = settings.max_connections
+    config.idle_timeout_ms = settings.idle_timeout_ms
+    config.handshake_timeout_us = settings.handshake_timeout_us
+    config.keep_alive_us = settings.keep_alive_us
+    config.max_data = settings.max_data
+    config.max_stream_data = settings.max_stream_data
+    config.initial_stream_window = settings.initial_stream_window
+    config.max_streams_bidi = settings.max_streams_bidi
+    config.max_streams_uni = settings.max_streams_uni
+    config.max_datagram_frame_size = settings.max_datagram_frame_size
+    config.send_budget_stream = settings.send_budget_stream
+    config.send_budget_conn = settings.send_budget_conn
+    config.datagram_queue_bytes = settings.datagram_queue_bytes
+    config.datagram_receive_bytes = settings.datagram_receive_bytes
+    config.datagram_max_payload = settings.datagram_max_payload
+    config.command_capacity = settings.command_capacity
