@@ -144,6 +144,15 @@ def uvloop(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def inline(session: nox.Session) -> None:
+    """Core's tests without network threads (driver="inline"); those that are about the thread are left out."""
+    pytest(session, "-n", JOBS, "--dist", "worksteal",
+           "-m", f"{EVERYWHERE} and not peer and not cli and not slow and not threaded",
+           "--ignore", "packages/aiopquic-core/tests/test_docs.py", "packages/aiopquic-core/tests",
+           AIOPQUIC_LOOP="inline")  # fmt: skip
+
+
+@nox.session(venv_backend="none")
 def scale(session: nox.Session) -> None:
     """1 million short streams and 100 000 connections: what was alive and resident before and after."""
     pytest(session, "-s", "--timeout", "3000", "-o", "faulthandler_timeout=0",

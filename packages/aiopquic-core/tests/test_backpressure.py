@@ -291,6 +291,7 @@ class Polled:
         return found[0]
 
 
+@pytest.mark.threaded
 async def test_events_that_are_pulled(endpoints: Endpoints):
     """With ``next_event`` bytes count as consumed when their event is taken, and not before."""
     payload = os.urandom(MIB)

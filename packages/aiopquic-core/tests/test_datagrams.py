@@ -265,6 +265,7 @@ async def test_close_with_queued_ones(endpoints: Endpoints):
         assert len(server.taken) == kept, "what arrived before the end can be taken after it"
 
 
+@pytest.mark.threaded
 async def test_low_level_events(endpoints: Endpoints):
     """TransportContext announces what it is told to, and gives datagrams as event 8."""
     settings = {"max_datagram_frame_size": 65536}

@@ -148,6 +148,7 @@ def test_many_streams(pair: Pair) -> None:
         assert of_stream(pair.client_events, stream_id) == b"answer %d" % stream_id
 
 
+@pytest.mark.threaded
 def test_a_full_ring_takes_all_or_nothing(files: tuple[str, str]) -> None:
     """BufferError leaves the stream as it was, and the same write succeeds later."""
     pair = Pair(files)

@@ -95,6 +95,7 @@ async def test_many_begin_at_once(endpoints: Endpoints):
         assert live_counts()["engines"] == before + 1
 
 
+@pytest.mark.threaded
 async def test_linger(endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch):
     """The next connection finds the engine; after a moment without one it is gone, and its thread."""
     monkeypatch.setattr(pool, "LINGER", 0.05)
@@ -216,6 +217,7 @@ def test_loop_after_loop(certificates: Certificates):
         assert (network_threads(), descriptors()) == before
 
 
+@pytest.mark.threaded
 def test_a_loop_that_is_left_with_connections_open(certificates: Certificates):
     """Neither closed connections nor async generators shut down: closing the loop is enough."""
     with assert_no_leaks(), serving_thread(certificates) as port:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from aiopquic.quic.events import ConnectionTerminated, StreamReset
 
 from .support import Endpoints, round_trips
@@ -33,6 +35,7 @@ def compute() -> None:
         pass
 
 
+@pytest.mark.threaded
 async def test_transfer_while_the_loop_computes(endpoints: Endpoints):
     """4 MiB cross the network while the loop's thread computes, and arrive whole, in few and large pieces."""
     payload = bytes(range(256)) * (4 * MIB // 256)
@@ -54,6 +57,7 @@ async def test_transfer_while_the_loop_computes(endpoints: Endpoints):
         assert len(pair.peer.chunks) <= len(payload) // (32 << 10)
 
 
+@pytest.mark.threaded
 async def test_events_while_the_loop_computes(endpoints: Endpoints):
     """Every event of many streams that happen meanwhile is there afterwards, in order, the end last."""
     async with endpoints.pair() as pair:

@@ -184,6 +184,7 @@ def test_a_wish_for_room_is_answered_at_once_or_taken_back(pair: Pair) -> None:
     assert pair.client.stream_counters(handle) == {"queued": 0, "sent": 1}
 
 
+@pytest.mark.threaded
 def test_commands_are_bounded_when_asked(files: tuple[str, str]) -> None:
     """A full ring is a BufferError, is counted, and tells when there is room again."""
     pair = Pair(files, ring_capacity=1)

@@ -88,3 +88,8 @@ void aiopq_waker_clear(aiopq_waker_t *waker)
     } while (got < 0 && errno == EINTR);
     atomic_exchange_explicit(&waker->is_signalled, false, memory_order_acq_rel);
 }
+
+void aiopq_waker_mute(aiopq_waker_t *waker, bool is_muted)
+{
+    atomic_store_explicit(&waker->is_signalled, is_muted, memory_order_release);
+}

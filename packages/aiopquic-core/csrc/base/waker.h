@@ -24,4 +24,8 @@ bool aiopq_waker_signal(aiopq_waker_t *waker);
  * visible after this call. */
 void aiopq_waker_clear(aiopq_waker_t *waker);
 
+/* For a waiting thread that signals itself: while muted, signal() does nothing. Clear before, and look for what was
+ * produced after. */
+void aiopq_waker_mute(aiopq_waker_t *waker, bool is_muted);
+
 #endif

@@ -11,6 +11,9 @@ aiopq_status_t aiopq_portable_driver_start(aiopq_engine_t *engine) AIOPQ_LOOP;
 /* One network thread on a loop of our own with GSO and GRO: Linux. */
 aiopq_status_t aiopq_thread_driver_start(aiopq_engine_t *engine) AIOPQ_LOOP;
 
+/* No thread: the loop thread does the network's work in its drains. Linux. */
+aiopq_status_t aiopq_inline_driver_start(aiopq_engine_t *engine) AIOPQ_LOOP;
+
 /* No thread: aiopq_network_run() steps the engine on the network that its configuration names. */
 aiopq_status_t aiopq_simulated_driver_start(aiopq_engine_t *engine) AIOPQ_LOOP;
 

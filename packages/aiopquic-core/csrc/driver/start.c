@@ -15,12 +15,15 @@ static aiopq_status_t start(aiopq_engine_t *engine)
         return aiopq_simulated_driver_start(engine);
     }
 #if defined(__linux__)
+    if (engine->config.is_inline) {
+        return aiopq_inline_driver_start(engine);
+    }
     if (!engine->config.use_portable_loop) {
         return aiopq_thread_driver_start(engine);
     }
 #endif
-    if (engine->config.holds_incoming) {
-        return AIOPQ_INVALID; /* picoquic's loop would let everybody pass */
+    if (engine->config.holds_incoming || engine->config.is_inline) {
+        return AIOPQ_INVALID; /* picoquic's loop would let everybody pass, and has a thread */
     }
     return aiopq_portable_driver_start(engine);
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/live.h"
 #include "engine/settings.h"
@@ -43,6 +44,9 @@ static void engine_dispose(aiopq_engine_t *engine)
         }
         aiopq_spsc_dispose(&engine->commands);
     }
+    if (engine->wakeup_fd >= 0 && engine->wakeup_fd != engine->loop_waker.read_fd) {
+        close(engine->wakeup_fd);
+    }
     aiopq_waker_dispose(&engine->loop_waker);
     free(engine->ended);
     free(engine);
@@ -57,7 +61,7 @@ aiopq_status_t aiopq_engine_new(const aiopq_config_t *config, aiopq_engine_t **r
         return AIOPQ_NO_MEMORY;
     }
     memset(engine, 0, sizeof(*engine));
-    engine->loop_waker.read_fd = engine->loop_waker.write_fd = -1;
+    engine->loop_waker.read_fd = engine->loop_waker.write_fd = engine->wakeup_fd = -1;
     aiopq_status_t status = aiopq_settings_copy(&engine->config, config);
     if (status == AIOPQ_OK && (!aiopq_spsc_init(&engine->events, sizeof(aiopq_event_t), EVENT_BLOCK) ||
                                !aiopq_spsc_init(&engine->commands, sizeof(aiopq_command_t), COMMAND_BLOCK))) {
@@ -66,6 +70,7 @@ aiopq_status_t aiopq_engine_new(const aiopq_config_t *config, aiopq_engine_t **r
     if (status == AIOPQ_OK && !aiopq_waker_init(&engine->loop_waker, config->use_pipe_waker)) {
         status = AIOPQ_FAILED;
     }
+    engine->wakeup_fd = engine->loop_waker.read_fd;
     if (status == AIOPQ_OK) {
         while (engine->alpn_count < AIOPQ_ALPN_COUNT_MAX && engine->config.alpn[engine->alpn_count] != NULL) {
             engine->alpn_count++;
@@ -200,12 +205,26 @@ void aiopq_engine_finish(aiopq_engine_t *engine, int system_error)
 
 int aiopq_engine_wakeup_fd(const aiopq_engine_t *engine)
 {
-    return engine->loop_waker.read_fd;
+    return engine->wakeup_fd;
 }
 
 void aiopq_engine_begin_drain(aiopq_engine_t *engine)
 {
-    aiopq_waker_clear(&engine->loop_waker);
+    if (engine->begin_round != NULL) {
+        engine->begin_round(engine->driver);
+    } else {
+        aiopq_waker_clear(&engine->loop_waker);
+    }
+}
+
+void aiopq_engine_end_drain(aiopq_engine_t *engine)
+{
+    if (engine->end_round != NULL) {
+        engine->end_round(engine->driver);
+    }
+    if (aiopq_spsc_has_entry(&engine->events)) {
+        (void)aiopq_waker_signal(&engine->loop_waker);
+    }
 }
 
 /* Remembers what the peer has acknowledged, for aiopq_stream_want_acked(). */

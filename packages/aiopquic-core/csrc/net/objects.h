@@ -59,6 +59,10 @@ struct aiopq_engine {
     aiopq_driver_t *driver; /* made by its start, freed by its join; NULL when none runs */
     void (*wake_network)(aiopq_driver_t *driver); /* set by the driver at start */
     void (*join_network)(aiopq_driver_t *driver); /* likewise: waits for the thread, frees the driver */
+    /* Likewise, for a driver without a thread; NULL with one. Before the events of a drain, and behind them. */
+    void (*begin_round)(aiopq_driver_t *driver);
+    void (*end_round)(aiopq_driver_t *driver);
+    int wakeup_fd; /* what the loop waits on: the waker's, or one of the driver's making that is closed here */
     bool was_started, was_stopped;
     _Atomic uint64_t net_wakes, net_wakes_saved; /* any thread may read */
 

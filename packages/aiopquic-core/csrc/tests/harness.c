@@ -337,6 +337,7 @@ void endpoint_drain(endpoint_t *endpoint)
         on_event(endpoint, &event);
         aiopq_event_release(&event);
     }
+    aiopq_engine_end_drain(endpoint->engine);
 }
 
 /* On a simulated network this thread does the engines' work too. */
@@ -393,6 +394,8 @@ static void set_defaults(aiopq_config_t *config)
     config->bind_addresses[0] = loopback(0);
     /* AIOPQ_TEST_PORTABLE_LOOP in the environment runs everything over picoquic's packet loop. */
     config->use_portable_loop = getenv("AIOPQ_TEST_PORTABLE_LOOP") != NULL;
+    /* AIOPQ_TEST_INLINE: without a network thread. */
+    config->is_inline = getenv("AIOPQ_TEST_INLINE") != NULL;
     config->congestion_control = "cubic";
     config->max_connections = 64;
     config->idle_timeout_ms = 30000;

@@ -32,6 +32,8 @@ class EngineSettings:
     local_port: int = 0
     socket_buffer_bytes: int = 0
     use_portable_loop: bool = False
+    is_inline: bool = False
+    "No network thread: drains move the datagrams."
     use_pipe_waker: bool = False
     alpn: tuple[str, ...] = ()
     certificate_chain: bytes = b""

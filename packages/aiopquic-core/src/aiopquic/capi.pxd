@@ -243,6 +243,7 @@ cdef extern from "aiopquic/config.h" nogil:
         uint16_t local_port
         uint32_t socket_buffer_bytes
         bint use_portable_loop
+        bint is_inline
         bint use_pipe_waker
         const char **alpn
         aiopq_bytes_t certificate_chain
@@ -306,6 +307,7 @@ cdef extern from "aiopquic/engine.h" nogil:
     int aiopq_engine_wakeup_fd(const aiopq_engine_t *engine)
     void aiopq_engine_begin_drain(aiopq_engine_t *engine)
     bint aiopq_engine_next_event(aiopq_engine_t *engine, aiopq_event_t *event)
+    void aiopq_engine_end_drain(aiopq_engine_t *engine)
     void aiopq_engine_rearm(aiopq_engine_t *engine)
     void aiopq_event_release(aiopq_event_t *event)
     void aiopq_engine_kick(aiopq_engine_t *engine)

@@ -46,7 +46,8 @@ typedef struct aiopq_config {
     uint16_t local_port;          /* 0 lets the system choose */
     uint32_t socket_buffer_bytes; /* 0 leaves the system's */
     bool use_portable_loop; /* picoquic's packet loop instead of our own, as on other systems than Linux */
-    bool use_pipe_waker;    /* a self-pipe instead of eventfd, as on systems without it */
+    bool is_inline; /* no network thread: the loop thread moves the datagrams in its drains. Linux only */
+    bool use_pipe_waker; /* a self-pipe instead of eventfd, as on systems without it */
 
     const char *alpn[AIOPQ_ALPN_COUNT_MAX]; /* server: accepted, in order of preference; NULL ends the list */
 

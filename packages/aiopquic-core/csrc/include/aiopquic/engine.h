@@ -18,7 +18,7 @@ AIOPQ_API aiopq_status_t aiopq_engine_new(const aiopq_config_t *config, aiopq_en
  * dropped with what they hold. NULL is allowed. */
 AIOPQ_API void aiopq_engine_free(aiopq_engine_t *engine) AIOPQ_LOOP;
 
-/* Starts the thread driver. The outcome of opening the sockets arrives as ENGINE_READY or
+/* Starts the driver. The outcome of opening the sockets arrives as ENGINE_READY or
  * ENGINE_STOPPED. */
 AIOPQ_API aiopq_status_t aiopq_engine_start(aiopq_engine_t *engine) AIOPQ_LOOP;
 
@@ -39,13 +39,17 @@ AIOPQ_API aiopq_status_t aiopq_engine_session_tickets(aiopq_engine_t *engine, ui
 AIOPQ_API int aiopq_engine_wakeup_fd(const aiopq_engine_t *engine) AIOPQ_LOOP;
 
 /* Call before a round of aiopq_engine_next_event(): resets the descriptor, so that an event that comes
- * later wakes the loop again. */
+ * later wakes the loop again. With `is_inline` what has arrived is received here. */
 AIOPQ_API void aiopq_engine_begin_drain(aiopq_engine_t *engine) AIOPQ_LOOP;
 
 /* Takes the next event, with what it holds, into *event. False when none waits. */
 AIOPQ_API bool aiopq_engine_next_event(aiopq_engine_t *engine, aiopq_event_t *event) AIOPQ_LOOP;
 
-/* Makes the descriptor readable again; for a drain that stops at its budget. */
+/* Call behind the round, when it may have left events: the descriptor becomes readable again if there are any.
+ * With `is_inline` what the application wrote in the round is sent here. */
+AIOPQ_API void aiopq_engine_end_drain(aiopq_engine_t *engine) AIOPQ_LOOP;
+
+/* Makes the descriptor readable again; for what was taken from the engine and not yet handed on. */
 AIOPQ_API void aiopq_engine_rearm(aiopq_engine_t *engine) AIOPQ_LOOP;
 
 /* Gives back what the event holds. */

@@ -57,6 +57,7 @@ cdef fill_sockets(aiopq_config_t *config, settings):
     config.socket_buffer_bytes = settings.socket_buffer_bytes
     config.use_portable_loop = settings.use_portable_loop
     config.use_pipe_waker = settings.use_pipe_waker
+    config.is_inline = settings.is_inline
 
 
 cdef fill_tls(aiopq_config_t *config, settings, list keep):

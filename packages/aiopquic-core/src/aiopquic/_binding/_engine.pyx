@@ -62,6 +62,7 @@ from aiopquic.capi cimport (
     aiopq_engine_begin_drain,
     aiopq_engine_commands_waiting,
     aiopq_engine_counters_t,
+    aiopq_engine_end_drain,
     aiopq_engine_events_waiting,
     aiopq_engine_free,
     aiopq_engine_get_counters,
@@ -129,6 +130,7 @@ cdef class Engine:
         cdef aiopq_status_t status
         cdef list keep = fill_config(&config, settings)
         self._network = settings.network
+        self._is_inline = settings.is_inline and settings.network is None
         # Parsing a trust store takes tens of milliseconds: other threads may run Python meanwhile.
         with nogil:
             status = aiopq_engine_new(&config, &ptr)
@@ -138,7 +140,7 @@ cdef class Engine:
             fail(status, None)
 
     def start(self):
-        """Start the network thread; ``engine_ready`` or ``engine_stopped`` follows."""
+        """Start the driver; ``engine_ready`` or ``engine_stopped`` follows."""
         status = aiopq_engine_start(self._ptr)
         if status != AIOPQ_OK:
             fail(status, None)
@@ -172,7 +174,7 @@ cdef class Engine:
         aiopq_engine_rearm(self._ptr)
 
     def fileno(self):
-        """The descriptor that is readable while events wait."""
+        """The descriptor that is readable while events wait; from ``start`` on it stays the same."""
         return aiopq_engine_wakeup_fd(self._ptr)
 
     def connect(self, str host, int port, server_name, alpn, uint32_t version=0):
@@ -221,11 +223,16 @@ cdef class Engine:
     def drain(self, int limit=256):
         """Hand up to ``limit`` events to their sinks; returns how many there were.
 
-        When more wait, the descriptor stays readable, so that others on the loop get their turn.
+        When more wait, the descriptor stays readable, so that others on the loop get their turn. Without a network
+        thread the datagrams are moved here.
         """
         cdef aiopq_event_t event
         cdef int count = 0
-        aiopq_engine_begin_drain(self._ptr)
+        if self._is_inline:
+            with nogil:
+                aiopq_engine_begin_drain(self._ptr)
+        else:
+            aiopq_engine_begin_drain(self._ptr)
         try:
             while count < limit and aiopq_engine_next_event(self._ptr, &event):
                 count += 1
@@ -234,8 +241,11 @@ cdef class Engine:
                 finally:
                     aiopq_event_release(&event)
         finally:
-            if aiopq_engine_events_waiting(self._ptr) > 0:
-                aiopq_engine_rearm(self._ptr)
+            if self._is_inline:
+                with nogil:
+                    aiopq_engine_end_drain(self._ptr)
+            else:
+                aiopq_engine_end_drain(self._ptr)
         return count
 
     cdef void _dispatch(self, aiopq_event_t *event) except *:

@@ -121,6 +121,7 @@ class TransportContext(TransportDatagrams):
         web_folder: str | None = None,
         dual: bool = False,
         desired_version: int = 0,
+        driver: str = "thread",
     ) -> None: ...
     def stop(self, drain_timeout: float = 0.05) -> None: ...
     @property

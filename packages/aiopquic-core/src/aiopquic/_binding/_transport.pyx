@@ -126,7 +126,7 @@ class TransportContext(TransportDatagrams):
               keep_alive_interval_ms=0, socket_buffer_size=0, qlog_dir=None, verify_peer=True, ca_file=None,
               max_connections=256, cipher_suite=0, key_exchange_groups=None, stream_ring_cap=4 << 20,
               key_password=None, retry=False, key_update_interval=0, ticket_file=None, pmtud_policy=None,
-              wt_supported_protocols=None, web_folder=None, dual=False, desired_version=0):
+              wt_supported_protocols=None, web_folder=None, dual=False, desired_version=0, driver="thread"):
         """Open the sockets and start the network thread.
 
         A client verifies servers against ``ca_file``, or certifi's certificates, unless ``verify_peer`` is False.
@@ -134,6 +134,7 @@ class TransportContext(TransportDatagrams):
         ``stream_ring_cap`` the most that may wait to be sent on one, in bytes. A client keeps its session tickets in
         ``ticket_file``, which is written by stop(). ``key_update_interval`` is the number of packets that are sent with
         one key, ``pmtud_policy`` "basic", "delayed" or "blocked", ``key_exchange_groups`` an order of their numbers.
+        With ``driver="inline"`` there is no network thread: datagrams move when :meth:`drain_rx` is called.
 
         Raises:
             RuntimeError: started before.
@@ -155,7 +156,7 @@ class TransportContext(TransportDatagrams):
             verify_peer=verify_peer, ca_file=ca_file, max_connections=max_connections, cipher_suite=cipher_suite,
             max_datagram_frame_size=max_datagram_frame_size, stream_ring_cap=stream_ring_cap,
             key_exchange_groups=key_exchange_groups, retry=retry, key_update_interval=key_update_interval,
-            ticket_file=ticket_file, pmtud_policy=pmtud_policy, desired_version=desired_version)
+            ticket_file=ticket_file, pmtud_policy=pmtud_policy, desired_version=desired_version, driver=driver)
         try:
             engine = Engine(settings)
         except CertificateFileError as error:

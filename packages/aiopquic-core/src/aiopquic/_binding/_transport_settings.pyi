@@ -50,4 +50,5 @@ def transport_settings(
     ticket_file: str | None,
     pmtud_policy: str | None,
     desired_version: int,
+    driver: str,
 ) -> EngineSettings: ...

@@ -7,6 +7,7 @@ from aiopquic._addresses import has_ipv6
 from aiopquic._binding._engine import is_congestion_control
 from aiopquic._binding._engine import key_exchange_groups as available_groups
 from aiopquic._binding._transport_numbers import DEFAULT_KEY_EXCHANGE_GROUPS
+from aiopquic._driver import runs_inline
 from aiopquic._files import check_keylog, qlog_folder, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
 from aiopquic._tickets import load_tickets
@@ -105,7 +106,7 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
                        rx_data_ring_cap, initial_max_streams_uni, initial_max_streams_bidi, keep_alive_interval_ms,
                        socket_buffer_size, qlog_dir, verify_peer, ca_file, max_connections, cipher_suite,
                        max_datagram_frame_size, stream_ring_cap, key_exchange_groups, retry, key_update_interval,
-                       ticket_file, pmtud_policy, desired_version):
+                       ticket_file, pmtud_policy, desired_version, driver):
     """Check what can be checked before a socket is opened, and read the files."""
     if not 0 <= port <= 65535:
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
@@ -132,6 +133,7 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
         always_retry=retry,
         bind_addresses=bind_addresses(host, ip_family),
         local_port=port,
+        is_inline=runs_inline(driver),
         socket_buffer_bytes=socket_buffer_size or DEFAULT_SOCKET_BUFFER,
         alpn=names,
         certificate_chain=b"" if is_client else read_certificate(cert_file),

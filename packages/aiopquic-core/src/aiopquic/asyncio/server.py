@@ -59,9 +59,9 @@ class QuicServer:
 
     async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._engine.attach(loop)
-        self._engine.start()
         try:
+            self._engine.start()
+            self._engine.attach(loop)
             await self._engine.wait_ready()
         except BaseException:
             await self._engine.aclose()

@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 
+from aiopquic._driver import runs_inline, uses_portable_loop
 from aiopquic._files import StrPath, check_keylog, qlog_folder, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
 from aiopquic._simulation import placed
@@ -55,7 +56,8 @@ def engine_settings(
         local_port=port,
         alpn=alpn_of(configuration),
         socket_buffer_bytes=configuration.socket_buffer_size or _SOCKET_BUFFER_BYTES,
-        use_portable_loop=os.environ.get("AIOPQUIC_LOOP") == "portable",
+        use_portable_loop=uses_portable_loop(),
+        is_inline=runs_inline(configuration.driver),
         use_pipe_waker=os.environ.get("AIOPQUIC_WAKER") == "pipe",
         verify_peer=configuration.verify_peer and not configuration.server_certificate_hashes,
         certificate_hashes=tuple(configuration.server_certificate_hashes or ()),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from aiopquic._binding._engine import is_congestion_control, key_exchange_groups
+from aiopquic._driver import runs_inline
 from aiopquic._files import StrPath
 from aiopquic.exceptions import ConfigurationError
 
@@ -113,6 +114,9 @@ class QuicConfiguration:
     "An existing folder that gets one qlog file per connection. None: AIOPQUIC_QLOG_DIR of the environment, if set."
     congestion_control_algorithm: str | None = "bbr1"
     "newreno, reno, cubic, dcubic, fast, bbr, bbr1, prague or c4. None: newreno."
+    driver: str = "thread"
+    """``"thread"``: a network thread of its own, for throughput. ``"inline"``: the asyncio loop moves the datagrams
+    itself, for the lowest latency of small messages and for many idle connections; Linux only."""
     handshake_timeout: float = 10.0
     "Seconds a handshake may take; for connect(), from the look-up of the name on, over all addresses."
     connection_attempt_delay: float = 0.25
@@ -275,6 +279,7 @@ class QuicConfiguration:
         self._validate_groups()
         if self.pmtud not in _PMTUD:
             raise ConfigurationError(f'pmtud is "basic", "delayed" or "blocked", not {self.pmtud!r}')
+        runs_inline(self.driver)
         if not isinstance(self.early_data, bool):
             raise ConfigurationError(f"early_data is True or False, not {self.early_data!r}")
         if self.verify_mode not in _VERIFY_MODES:

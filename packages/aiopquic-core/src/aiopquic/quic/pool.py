@@ -142,9 +142,9 @@ async def _start(configuration: QuicConfiguration, settings: EngineSettings) -> 
     """An engine of the running loop with its sockets open; nothing of it blocks the loop."""
     loop = asyncio.get_running_loop()
     engine = await loop.run_in_executor(None, lambda: QuicEngine(configuration=configuration, settings=settings))
-    engine.attach(loop)
     try:
         engine.start()
+        engine.attach(loop)
         await engine.wait_ready()
     except BaseException:
         await engine.aclose()

@@ -136,9 +136,9 @@ class Server:
             desk.open(self._engine.binding)
 
     async def _start(self) -> None:
-        self._engine.attach(self._loop)
-        self._engine.start()
         try:
+            self._engine.start()
+            self._engine.attach(self._loop)
             await self._engine.wait_ready()
         except BaseException:
             await self._engine.aclose()

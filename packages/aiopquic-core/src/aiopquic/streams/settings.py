@@ -25,6 +25,7 @@ class SharedSettings(TypedDict, total=False):
     congestion_control_algorithm: str | None
     datagram_max_payload: int | None
     datagram_ring_bytes: int
+    driver: str
     event_ring_capacity: int | None
     handshake_timeout: float
     idle_timeout: float
