@@ -5,6 +5,7 @@
 
 #include "net/callbacks.h"
 #include "net/events_out.h"
+#include "net/exporter.h"
 #include "net/flow_control.h"
 #include "net/incoming.h"
 #include "net/objects.h"
@@ -151,6 +152,20 @@ static void do_stats(aiopq_conn_t *conn, uint64_t request)
     }
 }
 
+static void do_export(aiopq_conn_t *conn, uint64_t request, const aiopq_export_request_t *wish)
+{
+    if (conn->cnx == NULL || conn->is_announced) {
+        return; /* the end answers */
+    }
+    aiopq_answer_t *answer = malloc(sizeof(*answer) + wish->length);
+    if (answer != NULL) {
+        aiopq_bytes_t context = {.data = wish->context, .length = wish->context_length};
+        answer->is_done = aiopq_export_secret(conn->cnx, wish->label, context, answer->bytes, wish->length);
+        answer->length = answer->is_done ? wish->length : 0;
+    }
+    aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_ANSWER, conn, NULL, request, answer);
+}
+
 /* False when there is nothing left that could be waited for: the end is or will be announced. */
 static bool is_watchable(const aiopq_conn_t *conn)
 {
@@ -260,6 +275,9 @@ static void run(aiopq_engine_t *engine, aiopq_command_t *command)
         break;
     case AIOPQ_COMMAND_PING:
         do_ping(conn, command);
+        break;
+    case AIOPQ_COMMAND_EXPORT:
+        do_export(conn, command->value, command->detail);
         break;
     case AIOPQ_COMMAND_DATAGRAMS:
         aiopq_datagrams_start(conn);

@@ -11,6 +11,7 @@ typedef enum aiopq_command_type {
     AIOPQ_COMMAND_STATS,           /* value = the number to answer with */
     AIOPQ_COMMAND_WATCH_STREAMS,   /* detail = aiopq_streams_wish_t */
     AIOPQ_COMMAND_PING,            /* detail = aiopq_ping_t */
+    AIOPQ_COMMAND_EXPORT,          /* value = the number to answer with; detail = aiopq_export_request_t */
     AIOPQ_COMMAND_DATAGRAMS,       /* datagrams wait in the connection */
     AIOPQ_COMMAND_STREAM_SEND,     /* bytes or FIN wait in the stream */
     AIOPQ_COMMAND_STREAM_RESET,    /* value = code */
@@ -44,6 +45,13 @@ struct aiopq_ping {
     uint64_t packet; /* number of the first packet that may carry it */
     bool is_queued;  /* picoquic has it */
 };
+
+typedef struct aiopq_export_request {
+    char label[AIOPQ_EXPORT_LABEL_MAX + 1];
+    size_t length; /* of what is wanted */
+    size_t context_length;
+    uint8_t context[];
+} aiopq_export_request_t;
 
 typedef struct aiopq_command {
     aiopq_command_type_t type;

@@ -1,5 +1,5 @@
 /* The few facts that picoquic keeps to itself. Nothing else here includes picoquic_internal.h but tls.c,
- * key_exchange.c and tickets.c. */
+ * exporter.c, key_exchange.c and tickets.c. */
 #ifndef AIOPQ_NET_PICOQUIC_PRIVATE_H
 #define AIOPQ_NET_PICOQUIC_PRIVATE_H
 

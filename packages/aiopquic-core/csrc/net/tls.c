@@ -268,6 +268,7 @@ aiopq_status_t aiopq_tls_setup(aiopq_engine_t *engine, const aiopq_config_t *con
         return status;
     }
     context->key_exchanges = engine->tls->key_exchanges;
+    context->use_exporter = 1;
     if (!config->is_client || config->certificate_chain.length > 0) {
         status = set_certificate(engine, config);
     }

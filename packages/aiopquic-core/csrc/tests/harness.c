@@ -230,6 +230,17 @@ static void keep_info(peer_t *peer, const aiopq_conn_info_t *info)
     peer->peer_certificates = (aiopq_bytes_t){.data = copy, .length = info->peer_certificates_length};
 }
 
+static void keep_answer(peer_t *peer, const aiopq_event_t *event)
+{
+    const aiopq_answer_t *answer = event->detail;
+    size_t room = sizeof(peer->answer);
+    peer->answer_count++;
+    peer->answer_request = event->value;
+    peer->is_answer_done = answer->is_done;
+    peer->answer_length = answer->length;
+    memcpy(peer->answer, answer->bytes, answer->length < room ? answer->length : room);
+}
+
 static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
 {
     switch (event->type) {
@@ -269,6 +280,9 @@ static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
     case AIOPQ_EVENT_CONN_PING_ACKED:
         peer->ping_count++;
         peer->ping_uid = event->value;
+        break;
+    case AIOPQ_EVENT_CONN_ANSWER:
+        keep_answer(peer, event);
         break;
     case AIOPQ_EVENT_DATAGRAMS_READABLE:
         peer->datagram_readable_count++;

@@ -32,9 +32,13 @@ typedef struct peer {
     aiopq_conn_info_t info;   /* when is_ready */
     aiopq_close_info_t close; /* when is_closed */
     uint64_t writable_count, stats_count, streams_count, ping_count;
-    aiopq_conn_stats_t stats;        /* the last */
-    aiopq_stream_limits_t limits;    /* the last */
-    uint64_t ping_uid;               /* the last */
+    aiopq_conn_stats_t stats;     /* the last */
+    aiopq_stream_limits_t limits; /* the last */
+    uint64_t ping_uid;            /* the last */
+    uint64_t answer_count, answer_request;
+    bool is_answer_done;
+    uint8_t answer[64]; /* the first bytes of the last */
+    size_t answer_length;
     aiopq_bytes_t peer_certificates; /* a copy of what stands behind `info` */
     aiopq_connection_id_t issued[8], retired[8];
     size_t issued_count, retired_count;

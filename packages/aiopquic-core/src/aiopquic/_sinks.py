@@ -105,6 +105,9 @@ class ConnectionSink(Protocol):
     def connection_ping_acked(self, uid: int) -> None:
         """The peer has acknowledged a packet sent after ``Connection.ping``."""
 
+    def connection_answered(self, request: int, answer: bytes | None) -> None:
+        """What a request with that number brought; None when it could not be done."""
+
     def protocol_event(self, kind: int, uid: int, data: bytes) -> None:
         """Something that the connection's protocol has to tell; what the numbers mean is the protocol's affair."""
 

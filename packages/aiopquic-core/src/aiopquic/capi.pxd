@@ -57,6 +57,7 @@ cdef extern from "aiopquic/event.h" nogil:
         AIOPQ_EVENT_CONN_WRITABLE
         AIOPQ_EVENT_CONN_STREAMS
         AIOPQ_EVENT_CONN_PING_ACKED
+        AIOPQ_EVENT_CONN_ANSWER
         AIOPQ_EVENT_DATAGRAMS_READABLE
         AIOPQ_EVENT_DATAGRAMS_WRITABLE
         AIOPQ_EVENT_DATAGRAM_ACKED
@@ -354,6 +355,14 @@ cdef extern from "aiopquic/engine.h" nogil:
     aiopq_status_t aiopq_conn_request_stats(aiopq_conn_t *conn, uint64_t request)
     aiopq_status_t aiopq_conn_want_streams(aiopq_conn_t *conn, uint64_t known_bidi, uint64_t known_uni)
     int AIOPQ_PINGS_MAX
+    size_t AIOPQ_EXPORT_LABEL_MAX
+    size_t AIOPQ_EXPORT_MAX
+    ctypedef struct aiopq_answer_t:
+        bint is_done
+        size_t length
+        uint8_t *bytes
+    aiopq_status_t aiopq_conn_export_secret(
+        aiopq_conn_t *conn, uint64_t request, const char *label, aiopq_bytes_t context, size_t length)
     aiopq_status_t aiopq_conn_ping(aiopq_conn_t *conn, uint64_t uid)
     uint64_t aiopq_conn_send_queued(const aiopq_conn_t *conn)
     bint aiopq_conn_want_writable(aiopq_conn_t *conn)

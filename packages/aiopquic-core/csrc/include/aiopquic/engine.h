@@ -143,6 +143,15 @@ AIOPQ_API aiopq_status_t aiopq_conn_want_streams(aiopq_conn_t *conn, uint64_t kn
 #define AIOPQ_PINGS_MAX 64
 AIOPQ_API aiopq_status_t aiopq_conn_ping(aiopq_conn_t *conn, uint64_t uid) AIOPQ_LOOP;
 
+/* ---- requests: CONN_ANSWER follows with the number, or CONN_CLOSED ---- */
+
+/* Keys for other protocols (RFC 8446 section 7.5): `length` bytes, the same on both sides. `context` may be empty. Not done
+ * before the handshake is. AIOPQ_INVALID for lengths out of bounds. */
+#define AIOPQ_EXPORT_LABEL_MAX 249          /* bytes; with "tls13 " in front the 255 that TLS has room for */
+#define AIOPQ_EXPORT_MAX ((size_t)255 * 32) /* what HKDF makes with SHA-256 (RFC 5869 section 2.3) */
+AIOPQ_API aiopq_status_t aiopq_conn_export_secret(aiopq_conn_t *conn, uint64_t request, const char *label,
+                                                  aiopq_bytes_t context, size_t length) AIOPQ_LOOP;
+
 /* Bytes that wait to be sent, over all streams. */
 AIOPQ_API uint64_t aiopq_conn_send_queued(const aiopq_conn_t *conn);
 

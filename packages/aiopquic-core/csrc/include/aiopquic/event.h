@@ -37,6 +37,8 @@ typedef enum aiopq_event_type {
     AIOPQ_EVENT_CONN_ID_ISSUED, /* the peer was given a connection id of ours; detail = aiopq_connection_id_t */
     AIOPQ_EVENT_CONN_ID_RETIRED, /* the peer let one go; detail = aiopq_connection_id_t */
     AIOPQ_EVENT_INCOMING, /* somebody wants to connect and waits for an answer; detail = aiopq_incoming_info_t */
+    /* to a request by its number, in value; detail = aiopq_answer_t, NULL when there was no memory for it */
+    AIOPQ_EVENT_CONN_ANSWER,
     AIOPQ_EVENT_COUNT
 } aiopq_event_type_t;
 
@@ -160,6 +162,13 @@ typedef struct aiopq_conn_stats {
     uint64_t bytes_sent, bytes_received;               /* UDP payload on the path */
     uint64_t stream_bytes_sent, stream_bytes_received; /* STREAM frame payload */
 } aiopq_conn_stats_t;
+
+/* What became of a request, and the bytes that it asked for. */
+typedef struct aiopq_answer {
+    bool is_done;
+    size_t length;
+    uint8_t bytes[];
+} aiopq_answer_t;
 
 /* How many streams of each kind we may open in total. */
 typedef struct aiopq_stream_limits {

@@ -8,16 +8,20 @@ from aiopquic._binding._engine cimport Engine
 from aiopquic._binding._status cimport fail
 from aiopquic._binding._stream cimport wrap_stream
 from aiopquic.capi cimport (
+    AIOPQ_EXPORT_LABEL_MAX,
+    AIOPQ_EXPORT_MAX,
     AIOPQ_OK,
     AIOPQ_PINGS_MAX,
     AIOPQ_REASON_MAX,
     AIOPQ_TOO_LARGE,
     AIOPQ_TRANSPORT_ERROR_MAX,
     AIOPQ_WOULD_BLOCK,
+    aiopq_bytes_t,
     aiopq_conn_close,
     aiopq_conn_close_transport,
     aiopq_conn_datagrams_arrived,
     aiopq_conn_drop_first_datagram,
+    aiopq_conn_export_secret,
     aiopq_conn_first_datagram,
     aiopq_conn_get_datagram_stats,
     aiopq_conn_handle,
@@ -120,6 +124,23 @@ cdef class Connection:
         Raises QuicConnectionError when the connection has ended.
         """
         status = aiopq_conn_want_streams(self._ptr, known_bidi, known_uni)
+        if status != AIOPQ_OK:
+            fail(status, None)
+
+    def export_secret(self, uint64_t request, bytes label, bytes context, length):
+        """Ask for ``length`` bytes of keying material (RFC 8446 section 7.5); ``connection_answered`` brings them.
+
+        Raises ValueError (a label of 1 to 249 bytes without NUL, 1 to 8160 bytes of material) or QuicConnectionError.
+        """
+        cdef aiopq_bytes_t value
+        if not 0 < len(label) <= AIOPQ_EXPORT_LABEL_MAX or b"\0" in label:
+            raise ValueError(f"the label of an exporter has 1 to {AIOPQ_EXPORT_LABEL_MAX} bytes without NUL, "
+                             f"not {len(label)}")
+        if not 0 < length <= AIOPQ_EXPORT_MAX:
+            raise ValueError(f"an exporter gives 1 to {AIOPQ_EXPORT_MAX} bytes, not {length}")
+        value.data = <const uint8_t *><const char *>context
+        value.length = <size_t>len(context)
+        status = aiopq_conn_export_secret(self._ptr, request, label, value, <size_t>length)
         if status != AIOPQ_OK:
             fail(status, None)
 

@@ -1,4 +1,5 @@
 from aiopquic.capi cimport (
+    aiopq_answer_t,
     aiopq_bytes_t,
     aiopq_close_info_t,
     aiopq_conn_info_t,
@@ -16,6 +17,7 @@ cdef int fill_bytes(aiopq_bytes_t *target, bytes value, list keep) except -1
 cdef int fill_address(sockaddr_storage *target, str host, uint16_t port) except -1
 
 # C to Python.
+cdef answer_bytes(aiopq_answer_t *source)
 cdef close_reason(aiopq_close_info_t *info)
 cdef handshake_info(aiopq_conn_info_t *info)
 cdef bytes connection_id(aiopq_connection_id_t *source)

@@ -13,6 +13,7 @@ from aiopquic.capi cimport (
     AIOPQ_CLOSE_TRANSPORT,
     AIOPQ_CLOSE_VERSION_NEGOTIATION,
     AIOPQ_NO_FRAME,
+    aiopq_answer_t,
     aiopq_bytes_t,
     aiopq_close_info_t,
     aiopq_conn_info_t,
@@ -155,6 +156,13 @@ cdef tuple certificates(const uint8_t *block, size_t length):
         found.append(PyBytes_FromStringAndSize(<const char *>block + offset + 4, <Py_ssize_t>size))
         offset += 4 + size
     return tuple(found)
+
+
+# None when it was not done.
+cdef answer_bytes(aiopq_answer_t *source):
+    if source is NULL or not source.is_done:
+        return None
+    return PyBytes_FromStringAndSize(<char *>source.bytes, <Py_ssize_t>source.length)
 
 
 cdef bytes connection_id(aiopq_connection_id_t *source):

@@ -7,6 +7,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from aiopquic._binding._config cimport fill_config
 from aiopquic._binding._connection cimport Connection, wrap_connection
 from aiopquic._binding._convert cimport (
+    answer_bytes,
     as_text,
     close_reason,
     connection_id,
@@ -18,6 +19,7 @@ from aiopquic._binding._convert cimport (
 from aiopquic._binding._status cimport fail
 from aiopquic._binding._stream cimport Stream, wrap_stream
 from aiopquic.capi cimport (
+    AIOPQ_EVENT_CONN_ANSWER,
     AIOPQ_EVENT_CONN_CLOSED,
     AIOPQ_EVENT_CONN_CREATED,
     AIOPQ_EVENT_CONN_ID_ISSUED,
@@ -44,6 +46,7 @@ from aiopquic.capi cimport (
     AIOPQ_INVALID,
     AIOPQ_OK,
     aiopq_abi_version,
+    aiopq_answer_t,
     aiopq_build_id,
     aiopq_check_congestion_control,
     aiopq_close_info_t,
@@ -322,6 +325,8 @@ cdef class Engine:
                                     (<aiopq_stream_limits_t *>event.detail).max_uni)
         elif event.type == AIOPQ_EVENT_CONN_PING_ACKED:
             sink.connection_ping_acked(event.value)
+        elif event.type == AIOPQ_EVENT_CONN_ANSWER:
+            sink.connection_answered(event.value, answer_bytes(<aiopq_answer_t *>event.detail))
         elif event.type == AIOPQ_EVENT_CONN_ID_ISSUED:
             sink.connection_id_issued(connection_id(<aiopq_connection_id_t *>event.detail))
         elif event.type == AIOPQ_EVENT_CONN_ID_RETIRED:

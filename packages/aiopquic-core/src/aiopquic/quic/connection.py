@@ -15,6 +15,7 @@ from aiopquic.quic._engine_settings import alpn_of
 from aiopquic.quic.compat import *  # noqa: F403 - the private names too
 from aiopquic.quic.compat import ConnectionNames
 from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.controls import ConnectionControls
 from aiopquic.quic.datagrams import ConnectionDatagrams
 from aiopquic.quic.drain_events import ConnectionDrains
 from aiopquic.quic.engine import QuicEngine
@@ -46,7 +47,7 @@ __all__ = ["QuicConnection", "QuicErrorCode", "stream_is_unidirectional"]
 Buffer = bytes | bytearray | memoryview
 
 
-class QuicConnection(ConnectionDatagrams, ConnectionDrains, ConnectionNames):
+class QuicConnection(ConnectionDatagrams, ConnectionDrains, ConnectionControls, ConnectionNames):
     """One connection, client or server.
 
     A client is made with its configuration and started with :meth:`connect`; a server's are made by
@@ -356,6 +357,7 @@ class QuicConnection(ConnectionDatagrams, ConnectionDrains, ConnectionNames):
     def connection_closed(self, reason: CloseReason) -> None:
         self._close_reason = reason
         self._snapshots.connection_closed()
+        self._requests.connection_closed(reason)
         self._sender.connection_closed(reason)
         self._all_drained()
         self.datagrams_writable()

@@ -59,6 +59,9 @@ class ConnectionEvents:
     def connection_ping_acked(self, uid: int) -> None:
         self._connection._ping_acked(uid)
 
+    def connection_answered(self, request: int, answer: bytes | None) -> None:
+        self._connection._requests.answered(request, answer)
+
     def connection_id_issued(self, connection_id: bytes) -> None:
         """Connection ids are the stack's affair."""
 

@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, cast, overload
 
 from aiopquic.exceptions import CloseKind, CloseReason, QuicConnectionError
+from aiopquic.quic.requests import ConnectionRequests
 from aiopquic.quic.sending import Sender
 from aiopquic.quic.snapshots import PathSnapshots
 from aiopquic.streams._base import BaseStream, check_code
 from aiopquic.streams._closing import wait_until_delivered
 from aiopquic.streams._credit import StreamCredit
 from aiopquic.streams._events import ConnectionEvents
+from aiopquic.streams._facts import HandshakeFacts
 from aiopquic.streams._inbox import Inbox
 from aiopquic.streams.datagrams import DatagramFate, Datagrams, IncomingDatagrams
 from aiopquic.streams.receiving import ReceiveStream
@@ -37,7 +39,7 @@ __all__ = ["Connection"]
 MAX_REASON_BYTES = 1024
 
 
-class Connection:
+class Connection(HandshakeFacts):
     """One connection. Made by :func:`aiopquic.connect`, or by :func:`aiopquic.serve` for its handler.
 
     All methods belong to the thread of the loop that it was made on. As a context manager it ends the connection on
@@ -60,6 +62,7 @@ class Connection:
         "_ping_count",
         "_pings",
         "_release",
+        "_requests",
         "_sender",
         "_snapshots",
     )
@@ -78,6 +81,7 @@ class Connection:
         self._close_waiters: list[asyncio.Future[None]] = []
         self._sender = Sender(configuration)
         self._snapshots = PathSnapshots()
+        self._requests = ConnectionRequests()
         self._latest_stats: ConnectionStats | None = None
         self._datagrams = Datagrams(binding)
         self._credit = StreamCredit(binding)
@@ -276,6 +280,22 @@ class Connection:
         """What :meth:`stats` returned last; None before its first call."""
         return self._latest_stats
 
+    # ---- TLS ----
+
+    async def export_keying_material(self, label: str | bytes, context: bytes = b"", length: int = 32) -> bytes:
+        """Return keys for another protocol, the same on both sides (RFC 8446 section 7.5, RFC 5705 section 4).
+
+        Costs one message to the network thread and one back, and no packet.
+
+        Raises:
+            ValueError: the label is not 1 to 249 bytes without NUL, or the length not 1 to 8160.
+            QuicConnectionError: the connection has ended, or ends while this waits.
+
+        Cancellation: safe.
+        """
+        self._require_open()
+        return await self._requests.export(self._binding, label, context, length)
+
     # ---- the end ----
 
     def close(self, code: int = 0, reason: str = "") -> None:
@@ -343,54 +363,6 @@ class Connection:
         """True once the connection has ended, or :meth:`close` was called."""
         return self._end is not None
 
-    # ---- what the handshake settled ----
-
-    @property
-    def is_client(self) -> bool:
-        """True on the side that connected."""
-        return self._binding.is_client
-
-    @property
-    def alpn(self) -> str:
-        """The application protocol that both sides agreed on (RFC 7301)."""
-        return self._handshake.alpn or ""
-
-    @property
-    def server_name(self) -> str | None:
-        """The name that the client asked for (SNI); None when it gave none."""
-        return self._handshake.server_name
-
-    @property
-    def version(self) -> int:
-        """The QUIC version: 1 is RFC 9000, 0x6b3343cf RFC 9369."""
-        return self._handshake.version
-
-    @property
-    def peer_address(self) -> tuple[str, int]:
-        """The peer's address and port, as of the handshake."""
-        return self._handshake.peer_address or ("", 0)
-
-    @property
-    def local_address(self) -> tuple[str, int]:
-        """Our address and port towards the peer, as of the handshake."""
-        return self._handshake.local_address or ("", 0)
-
-    @property
-    def peer_certificate(self) -> bytes | None:
-        """The peer's certificate as DER; None when it gave none, as clients do unless they are asked."""
-        chain = self._handshake.peer_certificates
-        return chain[0] if chain else None
-
-    @property
-    def session_resumed(self) -> bool:
-        """True when an earlier TLS session was resumed."""
-        return self._handshake.is_resumed
-
-    @property
-    def early_data_accepted(self) -> bool:
-        """True when the server took 0-RTT data (RFC 9001 section 4.6)."""
-        return self._handshake.early_data_accepted
-
     # ---- as a context manager ----
 
     async def __aenter__(self) -> Self:
@@ -409,11 +381,6 @@ class Connection:
         return f"<Connection {side} {peer} {self._end or 'open'}>"
 
     # ---- private ----
-
-    @property
-    def _handshake(self) -> HandshakeInfo:
-        assert self._info is not None, "a connection is handed out after its handshake"
-        return self._info
 
     def _require_open(self) -> None:
         if self._end is not None:
@@ -450,6 +417,7 @@ class Connection:
         """The last event: everybody who waits is woken."""
         self._close_reason = self._end = reason
         self._snapshots.connection_closed()
+        self._requests.connection_closed(reason)
         self._sender.connection_closed(reason)
         self._credit.closed()
         self._datagrams.closed(reason)

@@ -1,0 +1,71 @@
+"""What the handshake settled: the part of a connection that never changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiopquic._binding._connection import Connection as BindingConnection
+    from aiopquic._sinks import HandshakeInfo
+
+__all__ = ["HandshakeFacts"]
+
+
+class HandshakeFacts:
+    """Properties of a :class:`aiopquic.Connection`."""
+
+    __slots__ = ()
+
+    _binding: BindingConnection
+    _info: HandshakeInfo | None
+
+    @property
+    def is_client(self) -> bool:
+        """True on the side that connected."""
+        return self._binding.is_client
+
+    @property
+    def alpn(self) -> str:
+        """The application protocol that both sides agreed on (RFC 7301)."""
+        return self._handshake.alpn or ""
+
+    @property
+    def server_name(self) -> str | None:
+        """The name that the client asked for (SNI); None when it gave none."""
+        return self._handshake.server_name
+
+    @property
+    def version(self) -> int:
+        """The QUIC version: 1 is RFC 9000, 0x6b3343cf RFC 9369."""
+        return self._handshake.version
+
+    @property
+    def peer_address(self) -> tuple[str, int]:
+        """The peer's address and port, as of the handshake."""
+        return self._handshake.peer_address or ("", 0)
+
+    @property
+    def local_address(self) -> tuple[str, int]:
+        """Our address and port towards the peer, as of the handshake."""
+        return self._handshake.local_address or ("", 0)
+
+    @property
+    def peer_certificate(self) -> bytes | None:
+        """The peer's certificate as DER; None when it gave none, as clients do unless they are asked."""
+        chain = self._handshake.peer_certificates
+        return chain[0] if chain else None
+
+    @property
+    def session_resumed(self) -> bool:
+        """True when an earlier TLS session was resumed."""
+        return self._handshake.is_resumed
+
+    @property
+    def early_data_accepted(self) -> bool:
+        """True when the server took 0-RTT data (RFC 9001 section 4.6)."""
+        return self._handshake.early_data_accepted
+
+    @property
+    def _handshake(self) -> HandshakeInfo:
+        assert self._info is not None, "a connection is handed out after its handshake"
+        return self._info
