@@ -88,6 +88,9 @@ aiopq_status_t aiopq_check_congestion_control(const char *name)
     return picoquic_get_congestion_algorithm(name) != NULL ? AIOPQ_OK : AIOPQ_UNKNOWN_ALGORITHM;
 }
 
+/* Path MTU discovery tries packets that fill an Ethernet frame: 1500 bytes with the IP and UDP headers. */
+#define LINK_MTU 1500
+
 static void set_transport_parameters(picoquic_quic_t *quic, const aiopq_config_t *config)
 {
     picoquic_tp_t parameters = *picoquic_get_default_tp(quic);
@@ -99,6 +102,9 @@ static void set_transport_parameters(picoquic_quic_t *quic, const aiopq_config_t
     parameters.initial_max_stream_id_unidir = config->max_streams_uni;
     parameters.max_datagram_frame_size = config->max_datagram_frame_size;
     parameters.max_idle_timeout = config->idle_timeout_ms;
+    /* What peers may send: as much as we try ourselves, less the headers of the address family. */
+    picoquic_set_mtu_max(quic, LINK_MTU);
+    parameters.max_packet_size = 0;
     (void)picoquic_set_default_tp(quic, &parameters);
     picoquic_set_max_data_control(quic, config->max_data);
 }

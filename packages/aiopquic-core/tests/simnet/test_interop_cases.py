@@ -102,6 +102,27 @@ def test_rebinding(moves_address: bool):
     network.run(main())
 
 
+@pytest.mark.parametrize(("mtu", "is_too_large"), [(1472, False), (1471, True)])
+def test_packets_fill_an_ethernet_frame(mtu: int, is_too_large: bool):
+    """Path MTU discovery tries 1500 bytes with the IP and UDP headers, which IPv4 leaves 1472 of, and no more."""
+    network = SimulatedNetwork(37, link=Link(mbps=50, delay=0.01, mtu=mtu))
+    largest: list[int] = []
+
+    async def main() -> None:
+        async with (
+            echo_server(network, max_datagram_frame_size=65535, datagram_max_payload=None) as configuration,
+            connect("server", 443, configuration=configuration, create_protocol=Recorder) as client,
+        ):
+            await echo(client, bytes(1_000_000))
+            await client.quic.stats()
+            largest.append(client.quic.max_datagram_payload())
+
+    network.run(main())
+    here, there = network.host("localhost"), network.host("server")
+    assert (network.counters(here, there).too_large > 0) == is_too_large
+    assert (largest[0] > 1420) == (not is_too_large)
+
+
 @simulated(seed=36, link=Link(delay=0.015))
 async def test_amplification_limit(network: SimulatedNetwork):
     """A server sends at most three times what an address sent that it has not proved (RFC 9000 section 8.1)."""
