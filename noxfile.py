@@ -70,11 +70,10 @@ def build_wheels(session: nox.Session, packages: tuple[str, ...] = PACKAGES) -> 
 
 
 def pytest(session: nox.Session, *arguments: str, seconds: int = 900, **environment: str) -> None:
-    """With a limit: a hang ends in a print of every thread's stack."""
+    """What fails is run again, alone; a hang ends in a print of every thread's stack."""
     session.run(
-        python_of(session), "ci/run_with_stacks.py", "--seconds", str(seconds), "--",
-        python_of(session), "-m", "pytest", *arguments, *session.posargs, external=True,
-        env={**ENV, **environment},
+        python_of(session), "ci/run_tests.py", "--seconds", str(seconds), "pytest", *arguments, *session.posargs,
+        external=True, env={**ENV, **environment},
     )  # fmt: skip
 
 
@@ -125,8 +124,8 @@ def ctest(session: nox.Session, variant: str) -> None:
     session.run("cmake", "-S", str(ENGINE), "-B", str(folder), "-G", "Ninja", "-DAIOPQ_BUILD_TESTS=ON",
                 *CTEST_VARIANTS[variant], silent=True, env=ENV)  # fmt: skip
     session.run("cmake", "--build", str(folder))
-    session.run("ctest", "--test-dir", str(folder), "--output-on-failure", "--no-tests=error",
-                "-j", "2", *session.posargs)  # fmt: skip
+    session.run("python", "ci/run_tests.py", "--seconds", "900", "ctest", "--test-dir", str(folder),
+                "--no-tests=error", "-j", "2", *session.posargs)  # fmt: skip
 
 
 @nox.session(venv_backend="none")
@@ -155,9 +154,10 @@ def inline(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def scale(session: nox.Session) -> None:
     """1 million short streams and 100 000 connections: what was alive and resident before and after."""
-    pytest(session, "-s", "--timeout", "3000", "-o", "faulthandler_timeout=0",
-           "packages/aiopquic-core/tests/test_scale.py", seconds=6000,
-           AIOPQUIC_SCALE_STREAMS="1000000", AIOPQUIC_SCALE_CONNECTIONS="100000")  # fmt: skip
+    session.run("python", "ci/run_with_stacks.py", "--seconds", "6000", "--", "python", "-m", "pytest", "-s",
+                "--timeout", "3000", "-o", "faulthandler_timeout=0", "packages/aiopquic-core/tests/test_scale.py",
+                *session.posargs,
+                env={"AIOPQUIC_SCALE_STREAMS": "1000000", "AIOPQUIC_SCALE_CONNECTIONS": "100000"})  # fmt: skip
 
 
 @nox.session(python=PYTHONS)

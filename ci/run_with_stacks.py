@@ -63,6 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
     command = [word for i, word in enumerate(options.command) if word != "--" or i]
+    # What a shell starts in the background ignores Ctrl-C, and so does all that it starts: tests send it.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     env = dict(os.environ, PYTHONFAULTHANDLER="1")
     process = subprocess.Popen(command, env=env, start_new_session=True)
     try:

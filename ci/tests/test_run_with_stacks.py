@@ -22,3 +22,11 @@ def test_hang_is_ended_and_shows_where_it_stood():
     assert done.returncode == 124
     assert "still running after 1 s" in done.stderr
     assert "in stuck" in done.stderr
+
+
+def test_ctrl_c_reaches_what_was_started_in_the_background():
+    """A shell without job control has it ignored there."""
+    code = "import signal; raise SystemExit(signal.getsignal(signal.SIGINT) is not signal.default_int_handler)"
+    words = [sys.executable, SCRIPT, "--", sys.executable, "-c", code]
+    background = subprocess.run(["sh", "-c", '"$@" & wait $!', "sh", *words])
+    assert background.returncode == 0
