@@ -209,28 +209,40 @@ def wheels(session: nox.Session) -> None:
     session.run(str(empty / "bin" / "python"), "-c", "import aiopquic", external=True)
 
 
-@nox.session(venv_backend="none")
-def native(session: nox.Session) -> None:
-    """picoquic's own test drivers, built its own way against our picotls: how a new pin is judged."""
+def picoquic_programs(session: nox.Session, folder: Path, *targets: str, demo: bool = False) -> Path:
+    """Build programs of picoquic's own its own way, against our picotls; returns its sources."""
     release = BUILD / "ctest" / "release"
     session.run("cmake", "-S", str(ENGINE), "-B", str(release), "-G", "Ninja", "-DAIOPQ_BUILD_TESTS=ON",
                 *CTEST_VARIANTS["release"], silent=True, env=ENV)  # fmt: skip
     where = json.loads((release / "third_party.json").read_text())
-    folder = BUILD / "native"
     parts = ("core", "minicrypto", "openssl", "fusion")
     archives = {part: f"{where['archives']}/libpicotls-{part}.a" for part in parts}
     session.run(
         "cmake", "-S", where["picoquic"], "-B", str(folder), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
-        "-DCMAKE_POLICY_VERSION_MINIMUM=3.13", "-DBUILD_DEMO=OFF", "-DBUILD_PQBENCH=OFF",
+        "-DCMAKE_POLICY_VERSION_MINIMUM=3.13", f"-DBUILD_DEMO={'ON' if demo else 'OFF'}", "-DBUILD_PQBENCH=OFF",
         "-DBUILD_LOGREADER=OFF", "-DBUILD_PICO_SIM=OFF", "-DWITH_MBEDTLS=OFF", "-DWITH_AEGIS=OFF",
         "-DWITH_IO_URING=OFF",
         f"-DPTLS_INCLUDE_DIR={where['picotls']}/include",
         *(f"-DPTLS_{n.upper()}_LIBRARY={path}" for n, path in archives.items()),
         silent=True,
     )  # fmt: skip
-    session.run("cmake", "--build", str(folder), "--target", "picoquic_ct", "picohttp_ct")
+    session.run("cmake", "--build", str(folder), "--target", *targets)
+    return Path(where["picoquic"])
+
+
+@nox.session(venv_backend="none")
+def native(session: nox.Session) -> None:
+    """picoquic's own test drivers, built its own way against our picotls: how a new pin is judged."""
+    folder = BUILD / "native"
+    sources = picoquic_programs(session, folder, "picoquic_ct", "picohttp_ct")
     pytest(session, "-m", "native", "packages/aiopquic-core/tests/test_native_picoquic.py", seconds=2000,
-           AIOPQUIC_NATIVE_DIR=str(folder), AIOPQUIC_PICOQUIC_SOURCES=where["picoquic"])  # fmt: skip
+           AIOPQUIC_NATIVE_DIR=str(folder), AIOPQUIC_PICOQUIC_SOURCES=str(sources))  # fmt: skip
+
+
+@nox.session(venv_backend="none")
+def picoquicdemo(session: nox.Session) -> None:
+    """picoquic's own client and server, with which aiopquic-bench compares: build/picoquicdemo/picoquicdemo."""
+    picoquic_programs(session, BUILD / "picoquicdemo", "picoquicdemo", demo=True)
 
 
 @nox.session(venv_backend="none")

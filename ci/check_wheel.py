@@ -14,7 +14,14 @@ from files import report
 
 CORE = "aiopquic_core-"
 WEBTRANSPORT = "aiopquic_webtransport-"
-RPATHS = {"aiopquic/_binding/": "$ORIGIN/../lib", "aiopquic_webtransport/": "$ORIGIN/../aiopquic/lib"}
+BENCH = "aiopquic_bench-"
+BENCH_PROGRAM = "aiopquic_bench/bin/native"
+RPATHS = {
+    "aiopquic/_binding/": "$ORIGIN/../lib",
+    "aiopquic_webtransport/": "$ORIGIN/../aiopquic/lib",
+    BENCH_PROGRAM: "$ORIGIN/../../aiopquic/lib",
+}
+EXPORTED = ("aiopq_", "picoquic_", "picosplay_", "picoquictest_sim_link_")
 # What other wheels may cimport, and the marker that lets Cython find it.
 PUBLIC_PXD = ("aiopquic/__init__.pxd", "aiopquic/capi.pxd")
 CORE_MEMBERS = (
@@ -51,6 +58,8 @@ def check_names(wheel: str, names: list[str]) -> list[str]:
     problems += [f"ships {n}" for n in names if n.endswith(".pxd") and n not in PUBLIC_PXD]
     if wheel.startswith(CORE):
         problems += [f"lacks {n}" for n in CORE_MEMBERS if n not in names]
+    if wheel.startswith(BENCH) and BENCH_PROGRAM not in names:
+        problems.append(f"lacks {BENCH_PROGRAM}")
     return problems
 
 
@@ -60,7 +69,7 @@ def run(*command: str) -> str:
 
 def check_binaries(folder: Path) -> list[str]:
     problems = []
-    for library in sorted(folder.rglob("*.so")):
+    for library in sorted([*folder.rglob("*.so"), *folder.glob(BENCH_PROGRAM)]):
         name = library.relative_to(folder).as_posix()
         dynamic = run("readelf", "-dW", str(library))
         if library.name == "libaiopquic.so":
@@ -79,7 +88,7 @@ def check_binaries(folder: Path) -> list[str]:
 
 def check_exports(symbols: str) -> list[str]:
     names = [line.split()[-1] for line in symbols.splitlines()]
-    problems = [f"exports {n}" for n in names if not n.startswith(("aiopq_", "picoquic_", "picosplay_"))]
+    problems = [f"exports {n}" for n in names if not n.startswith(EXPORTED)]
     wanted = ("aiopq_abi_version", "aiopq_build_id", "picoquic_create", "picosplay_insert")
     return problems + [f"does not export {n}" for n in wanted if n not in names]
 

@@ -97,7 +97,8 @@ def verify(here: Path, pins: dict[str, Any], tree: str) -> dict[str, str] | None
         return None
     if not root.is_dir():
         return None
-    if (state["commit"], state["patches"]) != (pins[tree]["commit"], patches_digest(here, tree)):
+    wanted = (pins[tree]["commit"], patches_digest(here, tree), pins[tree]["keep"])
+    if (state["commit"], state["patches"], state.get("keep")) != wanted:
         return None
     now = manifest(root, selected(root, ["."]))
     was = state["files"]
@@ -155,6 +156,7 @@ def place(here: Path, pins: dict[str, Any], tree: str, unpacked: Path, origin: s
         "commit": pins[tree]["commit"],
         "origin": origin,
         "patches": patches,
+        "keep": pins[tree]["keep"],
         "built": built,
         "files": files,
     }
@@ -304,6 +306,7 @@ def export(found: dict[str, dict[str, str]], pins: dict[str, Any], profile: str,
             "commit": described["commit"],
             "origin": "git" if described["built"] != pins[tree]["built"] else "archive",
             "patches": patches_digest(HERE, tree),
+            "keep": pins[tree]["keep"],
             "built": described["built"],
             "files": manifest(copy, selected(copy, ["."])),
         }

@@ -5,6 +5,7 @@ import check_layers
 CSRC = "packages/aiopquic-core/csrc"
 CORE = "packages/aiopquic-core/src/aiopquic"
 WT = "packages/aiopquic-webtransport"
+BENCH = "packages/aiopquic-bench/src/aiopquic_bench"
 
 PASSES = [
     (f"{CSRC}/net/conn.c", '#include "base/ring.h"\n#include "picoquic.h"\n#include <errno.h>\n'),
@@ -15,6 +16,7 @@ PASSES = [
     (f"{WT}/csrc/session.c", '#include "aiopquic/abi.h"\n#include "h3zero.h"\n'),
     (f"{WT}/src/aiopquic_webtransport/_native.pyx", "from aiopquic.capi cimport aiopq_abi_version\n"),
     (f"{WT}/src/aiopquic_webtransport/__init__.py", "import aiopquic\n"),
+    (f"{BENCH}/apis/low.py", "from aiopquic._binding._transport import TransportContext\n"),
     (f"{CORE}/asyncio/client.py", "from aiopquic.quic.connection import QuicConnection\n"),
     (f"{CORE}/streams/client.py", "from aiopquic.streams.stream import Stream\n"),
     (f"{CORE}/asyncio/webtransport.py", "import aiopquic_webtransport\n"),
@@ -42,6 +44,8 @@ FAILS = [
     ),
     (f"{WT}/src/aiopquic_webtransport/_a.pyx", "from aiopquic.buffer cimport Buffer\n", "but aiopquic.capi"),
     (f"{WT}/src/aiopquic_webtransport/a.py", "import aiopquic_bench\n", "does not know aiopquic_bench"),
+    (f"{WT}/src/aiopquic_webtransport/a.py", "from aiopquic._binding._transport import X\n", "public names"),
+    (f"{BENCH}/apis/low.py", "from aiopquic._binding._engine import Engine\n", "public names"),
     (f"{CORE}/client.py", "def f():\n    import aiopquic_webtransport\n", "does not know aiopquic_webt"),
     (f"{CORE}/quic/connection.py", "from ..asyncio import client\n", "quic is below asyncio"),
     (f"{CORE}/streams/client.py", "from aiopquic.asyncio import connect\n", "streams stands beside asyncio"),

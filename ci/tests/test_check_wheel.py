@@ -27,6 +27,13 @@ def test_fails(names, says):
     assert says in problems[0]
 
 
+def test_bench_has_its_program():
+    wheel = "aiopquic_bench-0.1.0-py3-none-linux_x86_64.whl"
+    names = ["aiopquic_bench-0.1.0.dist-info/licenses/LICENSE", check_wheel.BENCH_PROGRAM]
+    assert check_wheel.check_names(wheel, names) == []
+    assert check_wheel.check_names(wheel, names[:1]) == [f"lacks {check_wheel.BENCH_PROGRAM}"]
+
+
 def test_exports():
     good = "".join(f"0 T {n}\n" for n in ("aiopq_abi_version", "aiopq_build_id", "picoquic_create", "picosplay_insert"))
     assert check_wheel.check_exports(good) == []

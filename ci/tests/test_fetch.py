@@ -77,6 +77,12 @@ def test_what_was_fetched_is_found_again(fetched, pins):
     assert found["picoquic"]["built"] == pins["picoquic"]["built"]
 
 
+def test_what_was_kept_of_fewer_files_is_fetched_again(fetched, pins):
+    assert fetch.verify(fetched, pins, "picoquic") is not None
+    pins["picoquic"]["keep"].append("picoquicfirst")
+    assert fetch.verify(fetched, pins, "picoquic") is None
+
+
 @pytest.mark.parametrize("name", ["picoquic/a.c", "picoquic/new.h"])
 def test_tampered_tree_is_refused_and_kept(fetched, pins, name):
     (fetched / ".sources/picoquic" / name).write_bytes(b"int b;")

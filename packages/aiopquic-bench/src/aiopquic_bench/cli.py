@@ -12,14 +12,15 @@ import typer
 from rich.console import Console
 
 from aiopquic.testing.certificates import dev_certificate
+from aiopquic_bench.below import commands as below
 from aiopquic_bench.comparing import compare, differences
 from aiopquic_bench.host import host_report
 from aiopquic_bench.measuring import Figures
 from aiopquic_bench.plan import DEFAULT_DURATION, DEFAULT_REPEATS, Plan
 from aiopquic_bench.problems import ExitCode, UsageProblem, problem_of
 from aiopquic_bench.processes import measure_in_process
-from aiopquic_bench.results import VERDICT_REPEATS, Result, Run, write_json
-from aiopquic_bench.showing import case_table, comparison_table, progress, show_run
+from aiopquic_bench.results import Result, Run, write_json
+from aiopquic_bench.showing import case_table, comparison_table, progress, show_run, tell_few_repeats
 
 __all__ = ["app", "main"]
 
@@ -104,12 +105,7 @@ def run_(
     show_run(Console(), results)
     if plan.left_out:
         print(f"left out, as --api {plan.api} does not have them: {', '.join(plan.left_out)}", file=sys.stderr)
-    if plan.repeats < VERDICT_REPEATS:
-        print(
-            f"{plan.repeats} of each case: too few repeats for a verdict by `aiopquic-bench compare`, "
-            f"which takes {VERDICT_REPEATS}",
-            file=sys.stderr,
-        )
+    tell_few_repeats(plan.repeats)
     if json_ is not None:
         write_json(results, json_)
 
@@ -132,6 +128,10 @@ def _measure(plan: Plan) -> list[Result]:
         Result(name, size, {figure: [each[figure] for each in repeats] for figure in repeats[0]})
         for (name, size), repeats in found.items()
     ]
+
+
+app.command("ceiling")(below.ceiling)
+app.command("sim-link")(below.sim_link)
 
 
 @app.command("cases")

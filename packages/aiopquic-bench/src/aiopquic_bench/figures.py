@@ -18,6 +18,7 @@ class Kind:
 
 KINDS = {
     "mbit_per_s": Kind("Mbit/s", True),
+    "virtual_mbit_per_s": Kind("Mbit/s virtual", True),
     "cpu_s_per_gb": Kind("CPU s/GB", False),
     "client_cpu_s_per_gb": Kind("client CPU s/GB", False),
     "server_cpu_s_per_gb": Kind("server CPU s/GB", False),

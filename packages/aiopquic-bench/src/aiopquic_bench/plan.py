@@ -15,7 +15,7 @@ from aiopquic_bench.cases import CASES, Case, cases_named
 from aiopquic_bench.job import Job
 from aiopquic_bench.problems import UsageProblem
 
-__all__ = ["Plan", "parse_size"]
+__all__ = ["Plan", "checked_algorithm", "checked_duration", "checked_repeats", "parse_size", "warm_up_of"]
 
 DEFAULT_DURATION = 3.0
 DEFAULT_REPEATS = 5
@@ -40,6 +40,27 @@ def parse_size(text: str) -> int:
     if match is None:
         raise UsageProblem(f"a size looks like 512, 16KiB or 1MiB, not {text!r}")
     return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def warm_up_of(duration: float) -> float:
+    """Seconds before a measurement that are not counted."""
+    return min(WARM_UP_MAX, duration * WARM_UP_SHARE)
+
+
+def checked_duration(duration: float) -> float:
+    """The same, if something can be measured in it."""
+    if not duration >= MIN_DURATION:
+        raise UsageProblem(f"{duration:g} s are too short to measure anything: {MIN_DURATION:g} s at least")
+    if duration > MAX_DURATION:
+        raise UsageProblem(f"{duration:g} s are too long for one measurement: {MAX_DURATION:g} s at most")
+    return duration
+
+
+def checked_repeats(repeats: int) -> int:
+    """The same, if it is a number of times."""
+    if repeats < 1:
+        raise UsageProblem(f"each case is measured once at least, not {repeats} times")
+    return repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,19 +104,13 @@ class Plan:
         cases = [case for case in cases if api in case.apis]
         if duration is None:
             duration = QUICK_DURATION if is_quick else DEFAULT_DURATION
-        if not duration >= MIN_DURATION:
-            raise UsageProblem(f"{duration:g} s are too short to measure anything: {MIN_DURATION:g} s at least")
-        if duration > MAX_DURATION:
-            raise UsageProblem(f"{duration:g} s are too long for one measurement: {MAX_DURATION:g} s at most")
         if repeats is None:
             repeats = 1 if is_quick else DEFAULT_REPEATS
-        if repeats < 1:
-            raise UsageProblem(f"each case is measured once at least, not {repeats} times")
         return cls(
             api=api,
-            congestion_control=_checked_algorithm(congestion_control),
-            duration=duration,
-            repeats=repeats,
+            congestion_control=checked_algorithm(congestion_control),
+            duration=checked_duration(duration),
+            repeats=checked_repeats(repeats),
             is_one_process=is_one_process,
             measurements=tuple((case, size) for case in cases for size in _sizes(case, sizes, is_quick)),
             left_out=left_out,
@@ -109,7 +124,7 @@ class Plan:
             congestion_control=self.congestion_control,
             size=size,
             duration=self.duration,
-            warm_up=min(WARM_UP_MAX, self.duration * WARM_UP_SHARE),
+            warm_up=warm_up_of(self.duration),
             is_one_process=self.is_one_process,
             certificates=certificates,
         )
@@ -136,10 +151,15 @@ def _sizes(case: Case, asked: Sequence[str], is_quick: bool) -> Sequence[int]:
     return sizes
 
 
-def _checked_algorithm(name: str | None) -> str:
+def checked_algorithm(name: str | None, *, is_simulated: bool = False) -> str:
+    """The congestion control of that name, or the default.
+
+    Raises:
+        UsageProblem: there is none of that name, or it can't be measured on loopback.
+    """
     if name is None:
         name = QuicConfiguration.congestion_control_algorithm or "newreno"
-    if name == "bbr":
+    if name == "bbr" and not is_simulated:
         raise UsageProblem(
             "plain bbr is not measured on loopback, where its window freezes at round-trip times of microseconds: "
             "use bbr1, cubic or newreno"

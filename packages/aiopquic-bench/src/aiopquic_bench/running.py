@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from aiopquic_bench.apis import api_named
 from aiopquic_bench.cases import CASES, Case
 from aiopquic_bench.job import Job
 from aiopquic_bench.measuring import Figures
@@ -53,6 +54,7 @@ async def _measure(job: Job, case: Case) -> Figures:
             for task in (work, ended):
                 task.cancel()
             await asyncio.wait({work, ended}, timeout=CLEAR_TIMEOUT)
+            api_named(job.api).finish()
 
 
 async def _result(work: asyncio.Future[Figures], peer: Peer) -> Figures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -13,9 +14,9 @@ from rich.table import Table
 from aiopquic_bench.cases import CASES
 from aiopquic_bench.comparing import Comparison
 from aiopquic_bench.figures import KINDS
-from aiopquic_bench.results import Result, Run, spread
+from aiopquic_bench.results import VERDICT_REPEATS, Result, Run, spread
 
-__all__ = ["Steps", "case_table", "comparison_table", "progress", "show_run"]
+__all__ = ["Steps", "case_table", "comparison_table", "number", "progress", "show_run", "tell_few_repeats"]
 
 
 def _table(*columns: str) -> Table:
@@ -65,6 +66,16 @@ def _result_table(results: Iterable[Result]) -> Table:
             table.add_row(*first, median, unit, lowest, highest, share)
             first = ["", ""]
     return table
+
+
+def tell_few_repeats(repeats: int) -> None:
+    """Say on stderr that nothing can be concluded from so few."""
+    if repeats < VERDICT_REPEATS:
+        print(
+            f"{repeats} of each case: too few repeats for a verdict by `aiopquic-bench compare`, "
+            f"which takes {VERDICT_REPEATS}",
+            file=sys.stderr,
+        )
 
 
 def comparison_table(comparisons: Iterable[Comparison]) -> Table:

@@ -54,3 +54,5 @@ class Api:
     serve: Callable[[Handler, QuicConfiguration], AbstractAsyncContextManager[Server]]
     has_datagrams: bool
     "Its connections have ``send_datagram`` and ``incoming_datagrams``."
+    finish: Callable[[], None] = lambda: None
+    "Ends what its client connections have shared, on their loop."
