@@ -33,6 +33,11 @@ def test_gives_figures(name: str, api: str, make_job: MakeJob):
         assert value > 0 or figure in MAY_BE_ZERO, figure
 
 
+@pytest.mark.parametrize("api", ["streams", "asyncio", "low"])
+def test_without_a_network_thread(api: str, make_job: MakeJob):
+    assert measure_in_process(make_job("echo", api=api, driver="inline", is_one_process=False))["p50_us"] > 0
+
+
 @pytest.mark.parametrize("size", [1, 8191, 1 << 20])
 def test_takes_sizes_of_any_kind(size: int, make_job: MakeJob):
     assert measure_once(make_job("both", size=size))["mbit_per_s"] > 0

@@ -12,8 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
+from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.streams import Connection, SendStream
 from aiopquic_bench import peers, processes
+from aiopquic_bench.apis.low import LowStream
 from aiopquic_bench.job import Job
 from aiopquic_bench.measuring import Window, check_totals
 from aiopquic_bench.moving import Tally
@@ -132,6 +134,63 @@ def test_datagrams_that_are_lost_are_counted(monkeypatch: pytest.MonkeyPatch, ma
 
     monkeypatch.setattr(Connection, "send_datagram", every_other)
     assert measure_once(make_job("datagrams", size=100))["lost_percent"] >= 49
+
+
+def test_an_echo_of_a_datagram_that_is_changed(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    send = Connection.send_datagram
+
+    async def changed(connection: Connection, data: bytes) -> None:
+        await send(connection, data if connection.is_client else flip_last_bit(data))
+
+    monkeypatch.setattr(Connection, "send_datagram", changed)
+    with fails(ExitCode.WRONG_BYTES, "byte \\d+ is not"):
+        measure_once(make_job("datagram-echo", size=100))
+
+
+def test_echoes_of_datagrams_that_are_lost_are_counted(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    send = Connection.send_datagram
+    count = 0
+
+    async def every_other(connection: Connection, data: bytes) -> None:
+        nonlocal count
+        count += not connection.is_client
+        if connection.is_client or count % 2:
+            await send(connection, data)
+
+    monkeypatch.setattr(Connection, "send_datagram", every_other)
+    assert measure_once(make_job("datagram-echo", size=100))["lost_percent"] > 25
+
+
+def test_a_session_that_is_not_resumed(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    connect = Job.connect
+    monkeypatch.setattr(Job, "connect", lambda job, port, **settings: connect(job, port))
+    with fails(ExitCode.FAILED, "did not resume the session before it"):
+        measure_once(make_job("handshakes-resumed"))
+
+
+def test_early_data_that_is_not_taken(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):
+    monkeypatch.setattr(
+        "aiopquic_bench.job.QuicConfiguration",
+        lambda **settings: QuicConfiguration(**{**settings, "early_data": False}),
+    )
+    with fails(ExitCode.FAILED, "did not take the 0-RTT data"):
+        measure_once(make_job("handshakes-0rtt", api="asyncio"))
+
+
+@pytest.mark.parametrize(("from_client", "says"), [(True, "at the server, byte \\d+"), (False, "byte \\d+ is not")])
+def test_a_changed_byte_under_the_low_level_api(
+    from_client: bool, says: str, monkeypatch: pytest.MonkeyPatch, make_job: MakeJob
+):
+    write, count = LowStream.write, 0
+
+    async def changed(stream: LowStream, data: Any, end_stream: bool = False) -> None:
+        nonlocal count
+        count += stream.is_client == from_client and bool(data)
+        await write(stream, flip_last_bit(bytes(data)) if data and count == 4 else data, end_stream)
+
+    monkeypatch.setattr(LowStream, "write", changed)
+    with fails(ExitCode.WRONG_BYTES, says):
+        measure_once(make_job("both", api="low", size=1000))
 
 
 def test_a_stall_has_a_deadline(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):

@@ -66,7 +66,12 @@ def run_(
     case: Annotated[
         list[str] | None, typer.Argument(metavar="[CASE]...", help="Cases or groups; all when left out.")
     ] = None,
-    api: Annotated[str, typer.Option(help="streams (aiopquic.connect) or asyncio (aiopquic.asyncio).")] = "streams",
+    api: Annotated[
+        str, typer.Option(help="streams (aiopquic.connect), asyncio (aiopquic.asyncio) or low (TransportContext).")
+    ] = "streams",
+    driver: Annotated[
+        str, typer.Option(help="thread: a network thread for each engine; inline: the loop does it.")
+    ] = "thread",
     cc: Annotated[
         str | None, typer.Option("--cc", help="Congestion control: bbr1, cubic, newreno, ...; aiopquic's own default.")
     ] = None,
@@ -79,9 +84,7 @@ def run_(
     repeats: Annotated[
         int | None, typer.Option(help=f"How often each case is measured; {DEFAULT_REPEATS} when left out.")
     ] = None,
-    one_process: Annotated[
-        bool, typer.Option("--one-process", help="Server and client in one process, on one loop.")
-    ] = False,
+    processes: Annotated[int, typer.Option(help="2, or 1: client and server on one loop, for comparison.")] = 2,
     quick: Annotated[
         bool, typer.Option("--quick", help="Everything once, a moment each: does it work at all?")
     ] = False,
@@ -91,11 +94,12 @@ def run_(
     plan = Plan.make(
         case or (),
         api=api,
+        driver=driver,
         congestion_control=cc,
         sizes=size or (),
         duration=duration,
         repeats=repeats,
-        is_one_process=one_process,
+        processes=processes,
         is_quick=quick,
     )
     if json_ is not None and not json_.absolute().parent.is_dir():

@@ -25,6 +25,7 @@ KINDS = {
     "per_s": Kind("per s", True),
     "cpu_us_each": Kind("CPU us each", False),
     "lost_percent": Kind("% lost", False),
+    "jitter_us": Kind("us jitter", False),
     "p50_us": Kind("us p50", False),
     "p90_us": Kind("us p90", False),
     "p99_us": Kind("us p99", False),
@@ -33,6 +34,7 @@ KINDS = {
     "import_ms": Kind("ms", False),
     "buffer_ns": Kind("ns Buffer", False),
     "chain_ns": Kind("ns StreamChain", False),
+    "ring_ns": Kind("ns RingBuffer", False),
 }
 
 

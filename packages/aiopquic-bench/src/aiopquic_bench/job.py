@@ -25,6 +25,7 @@ class Job:
 
     case: str
     api: str = "streams"
+    driver: str = "thread"
     congestion_control: str = "bbr1"
     size: int = 0
     "Bytes of a write, a message or a payload; 0 for cases that have none."
@@ -52,15 +53,28 @@ class Job:
         """From another process."""
         return cls(**{field.name: values[field.name] for field in fields(cls)})
 
-    def connect(self, port: int) -> AbstractAsyncContextManager[Connection]:
-        """A client's connection to the server at a port of this host."""
+    def connect(
+        self, port: int, *, tickets: Path | None = None, is_early: bool = False
+    ) -> AbstractAsyncContextManager[Connection]:
+        """A client's connection to the server at a port of this host.
+
+        Args:
+            port: the server's.
+            tickets: the file that keeps session tickets.
+            is_early: it can be written to before the handshake is complete; for APIs with ``connect_early``.
+        """
         configuration = QuicConfiguration(
             is_client=True,
             alpn_protocols=[ALPN],
             cafile=Path(self.certificates) / CERTIFICATE_FILE,
             congestion_control_algorithm=self.congestion_control,
+            driver=self.driver,
+            session_ticket_file=tickets,
         )
-        return api_named(self.api).connect(port, configuration)
+        api = api_named(self.api)
+        connect = api.connect_early if is_early else api.connect
+        assert connect is not None
+        return connect(port, configuration)
 
     def serve(self, handler: Handler) -> AbstractAsyncContextManager[Server]:
         """A server of the API."""
@@ -70,6 +84,8 @@ class Job:
             certificate_file=Path(self.certificates) / CERTIFICATE_FILE,
             private_key_file=Path(self.certificates) / KEY_FILE,
             congestion_control_algorithm=self.congestion_control,
+            driver=self.driver,
+            early_data=True,  # one case's clients send some
             max_connections=MAX_CONNECTIONS,
             max_streams_bidi=MAX_STREAMS,
         )

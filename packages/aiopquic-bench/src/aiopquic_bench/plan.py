@@ -68,6 +68,7 @@ class Plan:
     """What is measured, in which order, and how often."""
 
     api: str
+    driver: str
     congestion_control: str
     duration: float
     repeats: int
@@ -83,11 +84,12 @@ class Plan:
         names: Sequence[str] = (),
         *,
         api: str = "streams",
+        driver: str = "thread",
         congestion_control: str | None = None,
         sizes: Sequence[str] = (),
         duration: float | None = None,
         repeats: int | None = None,
-        is_one_process: bool = False,
+        processes: int = 2,
         is_quick: bool = False,
     ) -> Self:
         """From the command line.
@@ -108,10 +110,11 @@ class Plan:
             repeats = 1 if is_quick else DEFAULT_REPEATS
         return cls(
             api=api,
+            driver=_checked_driver(driver),
             congestion_control=checked_algorithm(congestion_control),
             duration=checked_duration(duration),
             repeats=checked_repeats(repeats),
-            is_one_process=is_one_process,
+            is_one_process=_checked_processes(processes) == 1,
             measurements=tuple((case, size) for case in cases for size in _sizes(case, sizes, is_quick)),
             left_out=left_out,
         )
@@ -121,6 +124,7 @@ class Plan:
         return Job(
             case=case.name,
             api=self.api,
+            driver=self.driver,
             congestion_control=self.congestion_control,
             size=size,
             duration=self.duration,
@@ -133,6 +137,7 @@ class Plan:
         """For the results."""
         return {
             "api": self.api,
+            "driver": self.driver,
             "congestion_control": self.congestion_control,
             "duration": self.duration,
             "repeats": self.repeats,
@@ -149,6 +154,20 @@ def _sizes(case: Case, asked: Sequence[str], is_quick: bool) -> Sequence[int]:
             limits = f"{case.smallest} to {case.largest} bytes"
             raise UsageProblem(f"the case {case.name!r} takes sizes of {limits}, not {size}")
     return sizes
+
+
+def _checked_processes(count: int) -> int:
+    if count not in (1, 2):
+        raise UsageProblem(f"client and server are two processes, or one, not {count}")
+    return count
+
+
+def _checked_driver(name: str) -> str:
+    try:
+        QuicConfiguration(driver=name)
+    except ConfigurationError as error:
+        raise UsageProblem(f"--driver {name}: {error}") from None
+    return name
 
 
 def checked_algorithm(name: str | None, *, is_simulated: bool = False) -> str:

@@ -20,13 +20,16 @@ from aiopquic_bench.usage import cpu_seconds, resident_bytes
 if TYPE_CHECKING:
     from aiopquic.streams import Connection as StreamsConnection
 
-__all__ = ["DATAGRAM_NUMBER", "HEADER_SIZE", "Asked", "Report", "Service", "header", "message"]
+__all__ = ["DATAGRAM_NUMBER", "ECHOED", "HEADER_SIZE", "Asked", "Report", "Service", "header", "message"]
 
 _HEADER = struct.Struct("!BII")
 HEADER_SIZE = _HEADER.size
 
 #: Every datagram begins with its number, which is where its pattern begins.
 DATAGRAM_NUMBER = struct.Struct("!Q")
+
+#: A number with this bit asks for the datagram to be sent back.
+ECHOED = 1 << 63
 
 
 class Asked(IntEnum):
@@ -170,3 +173,5 @@ class Service:
             (number,) = DATAGRAM_NUMBER.unpack_from(datagram)
             Checker(number).check(datagram[DATAGRAM_NUMBER.size :])
             self._datagrams += 1
+            if number & ECHOED:
+                await connection.send_datagram(datagram)

@@ -14,10 +14,10 @@ from aiopquic.asyncio import serve as asyncio_serve
 from aiopquic.exceptions import CloseReason
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.connection import QuicConnection
-from aiopquic.quic.events import ConnectionTerminated, QuicEvent, StreamDataReceived
+from aiopquic.quic.events import ConnectionTerminated, HandshakeCompleted, QuicEvent, StreamDataReceived
 from aiopquic_bench.apis.shape import HOST, Connection, Handler, Server, Stream
 
-__all__ = ["connect", "serve"]
+__all__ = ["StreamsProtocol", "connect", "connect_early", "serve"]
 
 
 class EventStream:
@@ -65,6 +65,8 @@ class StreamsProtocol(QuicConnectionProtocol):
         super().__init__(quic, stream_handler)
         self.quic = quic
         self.end: CloseReason | None = None
+        self.session_resumed = False
+        self.early_data_accepted = False
         self._streams: dict[int, EventStream] = {}
         "Those whose end has not arrived."
         self._incoming: asyncio.Queue[EventStream | None] = asyncio.Queue()
@@ -79,6 +81,9 @@ class StreamsProtocol(QuicConnectionProtocol):
             stream.feed(event)
             if event.end_stream:
                 del self._streams[event.stream_id]
+        elif isinstance(event, HandshakeCompleted):
+            self.session_resumed = event.session_resumed
+            self.early_data_accepted = event.early_data_accepted
         elif isinstance(event, ConnectionTerminated):
             self.end = event.close_reason
             for stream in self._streams.values():
@@ -101,6 +106,14 @@ class StreamsProtocol(QuicConnectionProtocol):
 def connect(port: int, configuration: QuicConfiguration) -> AbstractAsyncContextManager[Connection]:
     """Connect to a port of this host."""
     manager = asyncio_connect(HOST, port, configuration=configuration, create_protocol=StreamsProtocol)
+    return cast("AbstractAsyncContextManager[Connection]", manager)
+
+
+def connect_early(port: int, configuration: QuicConfiguration) -> AbstractAsyncContextManager[Connection]:
+    """The same, entered at once: what is written before the handshake is complete goes out with its first packet."""
+    manager = asyncio_connect(
+        HOST, port, configuration=configuration, create_protocol=StreamsProtocol, wait_connected=False
+    )
     return cast("AbstractAsyncContextManager[Connection]", manager)
 
 

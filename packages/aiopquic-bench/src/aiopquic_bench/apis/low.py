@@ -42,6 +42,11 @@ class LowStream:
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
 
+    @property
+    def is_client(self) -> bool:
+        """Of the connection."""
+        return self._connection.is_client
+
     async def write(self, data: bytes | memoryview, end_stream: bool = False) -> None:
         """Write all of ``data``; waits for room."""
         if len(data) <= PIECE:
@@ -102,6 +107,7 @@ class LowConnection:
     def __init__(self, transport: TransportContext, handle: int, *, is_client: bool) -> None:
         self.transport = transport
         self.handle = handle
+        self.is_client = is_client
         self.end: CloseReason | None = None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
@@ -168,6 +174,7 @@ class LowTransport:
         self.context = TransportContext()
         settings: dict[str, Any] = {
             "alpn_list": configuration.alpn_protocols,
+            "driver": configuration.driver,
             "is_client": configuration.is_client,
             "congestion_control_algorithm": configuration.congestion_control_algorithm,
             "max_connections": configuration.max_connections,

@@ -54,5 +54,7 @@ class Api:
     serve: Callable[[Handler, QuicConfiguration], AbstractAsyncContextManager[Server]]
     has_datagrams: bool
     "Its connections have ``send_datagram`` and ``incoming_datagrams``."
+    connect_early: Callable[[int, QuicConfiguration], AbstractAsyncContextManager[Connection]] | None = None
+    "The same, before the handshake is complete; None where there is none."
     finish: Callable[[], None] = lambda: None
     "Ends what its client connections have shared, on their loop."

@@ -5,7 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from aiopquic_bench.cases import churn, datagrams, handshakes, imports, latency, memory, micro, throughput
+from aiopquic_bench.cases import (
+    churn,
+    datagram_echo,
+    datagrams,
+    handshakes,
+    imports,
+    latency,
+    memory,
+    micro,
+    sessions,
+    throughput,
+)
 from aiopquic_bench.cases.case import Case
 from aiopquic_bench.problems import UsageProblem
 
@@ -13,7 +24,18 @@ __all__ = ["CASES", "Case", "cases_named"]
 
 CASES: dict[str, Case] = {
     case.name: case
-    for module in (throughput, churn, latency, datagrams, handshakes, memory, imports, micro)
+    for module in (
+        throughput,
+        churn,
+        latency,
+        datagrams,
+        datagram_echo,
+        handshakes,
+        sessions,
+        memory,
+        imports,
+        micro,
+    )
     for case in module.CASES
 }
 

@@ -1,10 +1,11 @@
-"""The codecs alone: an integer of each length (RFC 9000 section 16), written and read."""
+"""The codecs alone, with an integer of each length (RFC 9000 section 16), and the ring that threads share."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+from aiopquic._binding._transport import EVT_STREAM_DATA, RingBuffer
 from aiopquic.buffer import Buffer
 from aiopquic.streamchain import StreamChain
 from aiopquic_bench.cases.case import Case
@@ -22,9 +23,13 @@ ROUNDS = 1000
 
 
 def measure_alone(job: Job) -> Figures:
-    """Nanoseconds for each integer that is written and read, or read from a chain of two pieces."""
-    seconds = job.duration / 2
-    return {"buffer_ns": _time(_make_buffer(), seconds), "chain_ns": _time(_make_chain(), seconds)}
+    """Nanoseconds for each integer: written and read, read from a chain of two pieces, pushed and popped."""
+    seconds = job.duration / 3
+    return {
+        "buffer_ns": _time(_make_buffer(), seconds),
+        "chain_ns": _time(_make_chain(), seconds),
+        "ring_ns": _time(_make_ring(), seconds),
+    }
 
 
 def _make_buffer() -> Callable[[], list[int]]:
@@ -52,6 +57,20 @@ def _make_chain() -> Callable[[], list[int]]:
     return run
 
 
+def _make_ring() -> Callable[[], list[int]]:
+    ring = RingBuffer(capacity=len(VALUES))
+
+    def run() -> list[int]:
+        for value in VALUES:
+            ring.push(EVT_STREAM_DATA, value)
+        found = []
+        while (event := ring.pop()) is not None:
+            found.append(event[1])
+        return found
+
+    return run
+
+
 def _time(run: Callable[[], list[int]], seconds: float) -> float:
     if run() != list(VALUES):
         raise Problem("an integer was not read as it was written", ExitCode.WRONG_BYTES)
@@ -67,7 +86,7 @@ CASES = [
     Case(
         name="micro",
         group="micro",
-        summary="integers of 1, 2, 4 and 8 bytes through Buffer and StreamChain",
+        summary="integers of 1, 2, 4 and 8 bytes through Buffer, StreamChain and RingBuffer",
         measure_alone=measure_alone,
     )
 ]
