@@ -81,7 +81,7 @@ def draw_ladder(run: Run, path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("Mbit/s; the bar is the median, the line goes from the lowest to the highest")
     axes.set_title(f"{run.host['cpu']}, {run.host['kernel']}")
-    axes.margins(x=0.35)
+    axes.margins(x=0.5)
     try:
         figure.savefig(path, format="png", dpi=150)
     except OSError as error:
