@@ -181,6 +181,24 @@ aiopq_status_t aiopq_conn_ping(aiopq_conn_t *conn, uint64_t uid)
     return status;
 }
 
+aiopq_status_t aiopq_conn_protocol_command(aiopq_conn_t *conn, int32_t kind, uint64_t uid,
+                                           const uint8_t *data, size_t length)
+{
+    if (atomic_load_explicit(&conn->is_closed, memory_order_acquire)) {
+        return AIOPQ_CLOSED;
+    }
+    aiopq_protocol_message_t *message = aiopq_protocol_message_new(kind, uid, data, length);
+    if (message == NULL) {
+        return AIOPQ_NO_MEMORY;
+    }
+    aiopq_command_t command = {.type = AIOPQ_COMMAND_PROTOCOL, .conn = conn, .detail = message};
+    aiopq_status_t status = aiopq_command_post(conn->engine, &command);
+    if (status != AIOPQ_OK) {
+        free(message);
+    }
+    return status;
+}
+
 bool aiopq_conn_want_writable(aiopq_conn_t *conn)
 {
     /* Sequentially consistent, as in aiopq_account_sent(): either the network thread sees the wish, or we see the

@@ -10,11 +10,12 @@ uint32_t aiopq_conn_max_datagram(const aiopq_conn_t *conn)
     return atomic_load_explicit(&conn->datagrams.max_bytes, memory_order_relaxed);
 }
 
-aiopq_status_t aiopq_conn_send_datagram(aiopq_conn_t *conn, const uint8_t *data, size_t length,
+aiopq_status_t aiopq_conn_send_datagram(aiopq_conn_t *conn, aiopq_bytes_t prefix, aiopq_bytes_t data,
                                         uint64_t number)
 {
     aiopq_datagrams_t *datagrams = &conn->datagrams;
     uint32_t max_bytes = aiopq_conn_max_datagram(conn);
+    size_t length = prefix.length + data.length;
     if (atomic_load_explicit(&conn->is_closed, memory_order_acquire)) {
         return AIOPQ_CLOSED;
     }
@@ -31,8 +32,11 @@ aiopq_status_t aiopq_conn_send_datagram(aiopq_conn_t *conn, const uint8_t *data,
         return AIOPQ_NO_MEMORY;
     }
     datagram->number = number;
-    if (length > 0) {
-        memcpy(datagram->content, data, length);
+    if (prefix.length > 0) {
+        memcpy(datagram->content, prefix.data, prefix.length);
+    }
+    if (data.length > 0) {
+        memcpy(datagram->content + prefix.length, data.data, data.length);
     }
     aiopq_record_queue_commit(&datagrams->send);
     /* A connection that picoquic asks for datagrams already needs no command. */

@@ -10,6 +10,7 @@
 #include "net/events_out.h"
 #include "net/incoming.h"
 #include "net/picoquic_private.h"
+#include "net/reset.h"
 #include "net/tickets.h"
 #include "net/tls.h"
 #include "net/watch.h"
@@ -128,6 +129,7 @@ void aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us)
 
 void aiopq_engine_flush(aiopq_engine_t *engine)
 {
+    aiopq_resets_finish(engine);
     aiopq_announce_failing(engine);
     aiopq_watch_look(engine);
     aiopq_delete_ended(engine);
@@ -196,6 +198,7 @@ void aiopq_engine_finish(aiopq_engine_t *engine, int system_error)
         picoquic_delete_cnx(cnx); /* calls back with close: announces and detaches */
         engine->ended_count = 0;
     }
+    aiopq_resets_finish(engine);
     aiopq_emit(engine, AIOPQ_EVENT_ENGINE_STOPPED, NULL, NULL, (uint64_t)system_error, NULL);
     aiopq_flush_events(engine);
     aiopq_end_thread_check(engine->quic); /* what is left is freed by the loop thread */
@@ -314,4 +317,5 @@ void aiopq_get_live_counts(aiopq_live_counts_t *counts)
     counts->events = aiopq_live_get(AIOPQ_LIVE_EVENT);
     counts->attempts = aiopq_live_get(AIOPQ_LIVE_ATTEMPT);
     counts->blocks = aiopq_live_get(AIOPQ_LIVE_BLOCK);
+    counts->protocols = aiopq_live_get(AIOPQ_LIVE_PROTOCOL);
 }

@@ -105,6 +105,7 @@ static void set_transport_parameters(picoquic_quic_t *quic, const aiopq_config_t
     /* What peers may send: as much as we try ourselves, less the headers of the address family. */
     picoquic_set_mtu_max(quic, LINK_MTU);
     parameters.max_packet_size = 0;
+    parameters.is_reset_stream_at_enabled = 1;
     (void)picoquic_set_default_tp(quic, &parameters);
     picoquic_set_max_data_control(quic, config->max_data);
 }

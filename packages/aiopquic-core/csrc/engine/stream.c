@@ -22,6 +22,41 @@ aiopq_status_t aiopq_stream_new(aiopq_conn_t *conn, uint64_t stream_id, aiopq_st
     return *stream != NULL ? AIOPQ_OK : AIOPQ_NO_MEMORY;
 }
 
+/* In front of all that is written, whatever the budgets have room for: it is what makes the stream known. */
+static aiopq_status_t queue_preface(aiopq_stream_t *stream, aiopq_bytes_t preface)
+{
+    if (!aiopq_byte_queue_write(&stream->send, preface.data, preface.length, false)) {
+        return AIOPQ_NO_MEMORY;
+    }
+    atomic_fetch_add(&stream->conn->send_queued, preface.length);
+    atomic_store(&stream->written, preface.length);
+    stream->preface_length = (uint8_t)preface.length;
+    (void)atomic_exchange(&stream->is_active, true);
+    if (post(stream, AIOPQ_COMMAND_STREAM_SEND, 0) != AIOPQ_OK) {
+        atomic_store(&stream->is_active, false); /* no room for commands: the first write tells of it */
+    }
+    return AIOPQ_OK;
+}
+
+aiopq_status_t aiopq_stream_new_scoped(aiopq_conn_t *conn, uint64_t stream_id, uint64_t scope,
+                                       aiopq_bytes_t preface, aiopq_stream_t **stream)
+{
+    *stream = NULL;
+    if (preface.length > AIOPQ_PREFACE_MAX) {
+        return AIOPQ_INVALID;
+    }
+    aiopq_status_t status = aiopq_stream_new(conn, stream_id, stream);
+    if (status == AIOPQ_OK) {
+        (*stream)->scope = scope;
+        status = preface.length > 0 ? queue_preface(*stream, preface) : AIOPQ_OK;
+        if (status != AIOPQ_OK) {
+            aiopq_stream_unref(*stream);
+            *stream = NULL;
+        }
+    }
+    return status;
+}
+
 uint64_t aiopq_stream_send_queued(const aiopq_stream_t *stream)
 {
     uint64_t sent = atomic_load(&stream->sent);
@@ -103,7 +138,7 @@ bool aiopq_stream_want_writable(aiopq_stream_t *stream)
     return true;
 }
 
-aiopq_status_t aiopq_stream_reset(aiopq_stream_t *stream, uint64_t error_code)
+aiopq_status_t aiopq_stream_reset(aiopq_stream_t *stream, uint64_t error_code, uint64_t reliable)
 {
     if (is_closed(stream)) {
         return AIOPQ_CLOSED;
@@ -111,7 +146,14 @@ aiopq_status_t aiopq_stream_reset(aiopq_stream_t *stream, uint64_t error_code)
     if (stream->send_state == AIOPQ_WRONG_DIRECTION) {
         return AIOPQ_WRONG_DIRECTION;
     }
-    aiopq_status_t status = post(stream, AIOPQ_COMMAND_STREAM_RESET, error_code);
+    uint64_t written = atomic_load_explicit(&stream->written, memory_order_relaxed);
+    uint64_t first = stream->preface_length + (reliable < written ? reliable : written);
+    aiopq_command_t command = {.type = AIOPQ_COMMAND_STREAM_RESET,
+                               .conn = stream->conn,
+                               .stream = stream,
+                               .value = error_code,
+                               .reliable = first < written ? first : written};
+    aiopq_status_t status = aiopq_command_post(stream->conn->engine, &command);
     if (status == AIOPQ_OK) {
         stream->send_state = AIOPQ_STREAM_FINISHED;
         stream->is_reset = true;

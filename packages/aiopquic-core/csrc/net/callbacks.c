@@ -1,5 +1,6 @@
 #include "net/callbacks.h"
 
+#include "net/protocol.h"
 #include "net/stream_credit.h"
 
 /* picoquic calls this on the network thread for every event of a connection. It decides nothing: each
@@ -10,9 +11,9 @@ static int dispatch(aiopq_conn_t *conn, aiopq_stream_t *stream, uint64_t stream_
 {
     switch (event) {
     case picoquic_callback_stream_data:
-        return aiopq_on_stream_data(conn, stream, bytes, length, false);
+        return aiopq_stream_receive(conn, stream, bytes, length, false);
     case picoquic_callback_stream_fin:
-        return aiopq_on_stream_data(conn, stream, bytes, length, true);
+        return aiopq_stream_receive(conn, stream, bytes, length, true);
     case picoquic_callback_stream_reset:
         return aiopq_on_stream_reset(conn, stream);
     case picoquic_callback_stop_sending:
@@ -79,9 +80,15 @@ int aiopq_conn_callback(picoquic_cnx_t *cnx, uint64_t stream_id, uint8_t *bytes,
         if (stream == NULL) {
             return -1;
         }
+        if (aiopq_protocol_decide(conn)) {
+            stream->role = AIOPQ_ROLE_UNCLAIMED;
+        }
         aiopq_stream_attach(stream);
         aiopq_stream_unref(stream); /* the connection's list holds it now */
         aiopq_credit_stream_opened(conn, stream_id);
+    }
+    if (stream != NULL && stream->role != AIOPQ_ROLE_APPLICATION) {
+        return aiopq_protocol_dispatch(conn, stream, bytes, length, event);
     }
     return dispatch(conn, stream, stream_id, bytes, length, event);
 }

@@ -17,7 +17,7 @@ int aiopq_server_callback(picoquic_cnx_t *cnx, uint64_t stream_id, uint8_t *byte
 aiopq_conn_t *aiopq_conn_of(picoquic_cnx_t *cnx) AIOPQ_NET;
 
 /* ---- streams (on_stream.c) ---- */
-int aiopq_on_stream_data(aiopq_conn_t *conn, aiopq_stream_t *stream, const uint8_t *bytes, size_t length,
+int aiopq_stream_receive(aiopq_conn_t *conn, aiopq_stream_t *stream, const uint8_t *bytes, size_t length,
                          bool is_fin) AIOPQ_NET;
 int aiopq_on_stream_reset(aiopq_conn_t *conn, aiopq_stream_t *stream) AIOPQ_NET;
 int aiopq_on_stop_sending(aiopq_conn_t *conn, aiopq_stream_t *stream) AIOPQ_NET;
@@ -47,6 +47,9 @@ void aiopq_tell_connection_ids(aiopq_conn_t *conn) AIOPQ_NET;
 
 /* Announces the end of a connection, once. `info` is copied. */
 void aiopq_announce_closed(aiopq_conn_t *conn, const aiopq_close_info_t *info) AIOPQ_NET;
+
+/* picoquic's transport parameters as ours. */
+void aiopq_copy_parameters(const picoquic_tp_t *from, aiopq_transport_parameters_t *to) AIOPQ_NET;
 
 /* picoquic is done with the connection: forgets it, and gives back the network thread's reference. */
 void aiopq_conn_detach(aiopq_conn_t *conn) AIOPQ_NET;

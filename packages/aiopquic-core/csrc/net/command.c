@@ -10,6 +10,8 @@
 #include "net/incoming.h"
 #include "net/objects.h"
 #include "net/picoquic_private.h"
+#include "net/protocol.h"
+#include "net/reset.h"
 #include "net/watch.h"
 
 /* What a stopping engine waits at most for its CONNECTION_CLOSE frames to be sent: they go out in the next
@@ -197,6 +199,7 @@ static bool make_known(aiopq_stream_t *stream)
     }
     if (!stream->is_known) {
         aiopq_stream_attach(stream);
+        aiopq_protocol_check_scope(stream);
     }
     return stream->previous != NULL;
 }
@@ -212,23 +215,17 @@ static void do_stream_send(aiopq_stream_t *stream)
     }
 }
 
-static void do_stream_reset(aiopq_stream_t *stream, uint64_t error_code)
+static void do_stream_reset(aiopq_stream_t *stream, uint64_t error_code, uint64_t reliable)
 {
     if (make_known(stream)) {
-        picoquic_cnx_t *cnx = stream->conn->cnx;
-        aiopq_stream_end_sending(stream);
-        (void)picoquic_reset_stream(cnx, stream->id, error_code);
-        (void)picoquic_set_app_stream_ctx(cnx, stream->id, stream); /* picoquic_reset_stream() forgets it */
+        aiopq_reset_sending(stream, error_code, reliable);
     }
 }
 
 static void do_stream_stop(aiopq_stream_t *stream, uint64_t error_code)
 {
     if (make_known(stream) && !stream->is_receive_over) {
-        picoquic_cnx_t *cnx = stream->conn->cnx;
-        aiopq_flow_close(stream);
-        (void)picoquic_stop_sending(cnx, stream->id, error_code);
-        (void)picoquic_set_app_stream_ctx(cnx, stream->id, stream); /* picoquic_stop_sending() forgets it */
+        aiopq_stop_receiving(stream, error_code);
     }
 }
 
@@ -282,11 +279,14 @@ static void run(aiopq_engine_t *engine, aiopq_command_t *command)
     case AIOPQ_COMMAND_DATAGRAMS:
         aiopq_datagrams_start(conn);
         break;
+    case AIOPQ_COMMAND_PROTOCOL:
+        aiopq_protocol_run(conn, command->detail);
+        break;
     case AIOPQ_COMMAND_STREAM_SEND:
         do_stream_send(stream);
         break;
     case AIOPQ_COMMAND_STREAM_RESET:
-        do_stream_reset(stream, command->value);
+        do_stream_reset(stream, command->value, command->reliable);
         break;
     case AIOPQ_COMMAND_STREAM_STOP:
         do_stream_stop(stream, command->value);

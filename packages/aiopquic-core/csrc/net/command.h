@@ -13,8 +13,9 @@ typedef enum aiopq_command_type {
     AIOPQ_COMMAND_PING,            /* detail = aiopq_ping_t */
     AIOPQ_COMMAND_EXPORT,          /* value = the number to answer with; detail = aiopq_export_request_t */
     AIOPQ_COMMAND_DATAGRAMS,       /* datagrams wait in the connection */
+    AIOPQ_COMMAND_PROTOCOL,        /* detail = aiopq_protocol_message_t */
     AIOPQ_COMMAND_STREAM_SEND,     /* bytes or FIN wait in the stream */
-    AIOPQ_COMMAND_STREAM_RESET,    /* value = code */
+    AIOPQ_COMMAND_STREAM_RESET,    /* value = code, reliable = bytes that must arrive */
     AIOPQ_COMMAND_STREAM_STOP,     /* value = code */
     AIOPQ_COMMAND_STREAM_CREDIT,   /* the application consumed enough to tell the peer */
     AIOPQ_COMMAND_STREAM_PRIORITY, /* value = 0..255 */
@@ -58,7 +59,8 @@ typedef struct aiopq_command {
     aiopq_conn_t *conn;     /* a reference that the command holds; NULL for STOP and INCOMING */
     aiopq_stream_t *stream; /* a reference that the command holds; NULL unless a stream command */
     uint64_t value;
-    void *detail; /* malloc'd, the command's own; NULL when the type has none */
+    uint64_t reliable; /* STREAM_RESET alone */
+    void *detail;      /* malloc'd, the command's own; NULL when the type has none */
 } aiopq_command_t;
 
 /* Queues a command and wakes the network thread when it sleeps. The references named in it are taken

@@ -5,6 +5,7 @@
 #include "net/events_out.h"
 #include "net/objects.h"
 #include "net/picoquic_private.h"
+#include "net/protocol.h"
 
 void aiopq_datagrams_dispose(aiopq_datagrams_t *datagrams)
 {
@@ -200,6 +201,10 @@ int aiopq_on_datagram(aiopq_conn_t *conn, const uint8_t *bytes, size_t length)
     aiopq_datagrams_t *datagrams = &conn->datagrams;
     const aiopq_config_t *config = &conn->engine->config;
     aiopq_datagrams_measure(conn);
+    if (!aiopq_protocol_takes_datagram(conn, bytes, length)) {
+        add(&datagrams->dropped_received, 1);
+        return 0;
+    }
     /* What waits may be older, but the application has begun to count on it; and a queue whose head is dropped
      * would need both threads to consume. */
     uint64_t waiting = aiopq_record_queue_bytes(&datagrams->receive) + aiopq_record_bytes(length);

@@ -79,6 +79,7 @@ aiopq_stream_t *aiopq_stream_create(aiopq_conn_t *conn, uint64_t stream_id)
         stream->conn = conn;
         stream->id = stream_id;
         stream->handle = new_handle();
+        stream->scope = AIOPQ_NO_SCOPE;
         aiopq_byte_queue_init(&stream->send);
         aiopq_byte_queue_init(&stream->receive);
         uint64_t window = conn->engine->config.initial_stream_window;
@@ -106,6 +107,7 @@ void aiopq_stream_unref(aiopq_stream_t *stream)
     if (stream != NULL && atomic_fetch_sub_explicit(&stream->refs, 1, memory_order_acq_rel) == 1) {
         aiopq_byte_queue_dispose(&stream->send);
         aiopq_byte_queue_dispose(&stream->receive);
+        free(stream->claiming);
         aiopq_conn_unref(stream->conn);
         free(stream);
         aiopq_live_add(AIOPQ_LIVE_STREAM, -1);
@@ -115,6 +117,11 @@ void aiopq_stream_unref(aiopq_stream_t *stream)
 uint64_t aiopq_stream_id(const aiopq_stream_t *stream)
 {
     return stream->id;
+}
+
+uint64_t aiopq_stream_scope(const aiopq_stream_t *stream)
+{
+    return stream->scope;
 }
 
 uint64_t aiopq_stream_handle(const aiopq_stream_t *stream)

@@ -17,6 +17,8 @@
 #include "base/waker.h"
 #include "net/command.h"
 #include "net/datagrams.h"
+#include "net/protocol.h"
+#include "net/reset.h"
 
 typedef struct aiopq_tls aiopq_tls_t;
 typedef struct aiopq_driver aiopq_driver_t;
@@ -75,8 +77,9 @@ struct aiopq_engine {
     uint64_t events_unsignalled; /* events since the loop thread was last woken */
     _Atomic uint64_t loop_wakes, loop_wakes_saved, turns, commands_stale; /* any thread may read */
     _Atomic uint64_t incoming_asked, incoming_retried, incoming_refused, incoming_expired; /* likewise */
-    aiopq_conn_t *failing; /* connections that our side ended and whose end is not announced yet */
-    aiopq_conn_t *watched; /* connections that net/watch.c looks at once a turn */
+    aiopq_conn_t *failing;     /* connections that our side ended and whose end is not announced yet */
+    aiopq_conn_t *watched;     /* connections that net/watch.c looks at once a turn */
+    aiopq_stream_t *resetting; /* streams whose reliable bytes are in packets, for aiopq_resets_finish() */
 };
 
 /* The loop thread's view of a connection's life. */
@@ -107,6 +110,7 @@ struct aiopq_conn {
     aiopq_conn_t *next_failing;
     bool is_failing, is_announced, is_ready, has_deferred_credit;
     aiopq_watch_t watch;
+    aiopq_conn_protocol_t protocol;
     uint64_t peer_streams_over[2]; /* of the peer's streams, both directions; [1] unidirectional ones */
     uint64_t received;             /* bytes delivered to us, over all streams */
     uint64_t window_granted;       /* sum of the receive windows of the open streams, in bytes */
@@ -122,6 +126,10 @@ struct aiopq_stream {
     _Atomic uint32_t refs;
     aiopq_conn_t *conn;  /* holds a reference */
     uint64_t id, handle; /* written once */
+    /* Written before the other thread hears of the stream: by the network thread for the peer's, by the loop thread
+     * for our own. */
+    uint64_t scope;
+    uint8_t preface_length; /* of our own streams: bytes in front of what is written */
 
     /* loop thread */
     void *owner;
@@ -157,6 +165,9 @@ struct aiopq_stream {
     uint64_t granted;          /* limit the peer was told */
     uint64_t window_epoch_us;  /* when the window was last looked at for growth */
     uint64_t window_epoch_consumed;
+    aiopq_stream_role_t role;   /* APPLICATION, unless a protocol has a say in it */
+    aiopq_claiming_t *claiming; /* while the role is not settled; freed here */
+    aiopq_pending_reset_t reset;
 };
 
 /* Adds to a counter that only the calling thread writes. */

@@ -6,6 +6,7 @@
 #include "net/events_out.h"
 #include "net/flow_control.h"
 #include "net/picoquic_private.h"
+#include "net/protocol.h"
 #include "net/watch.h"
 
 static void copy_connection_id(picoquic_connection_id_t from, uint8_t *to, uint8_t *length)
@@ -35,7 +36,7 @@ static uint8_t copy_string(const char *from, char *to, size_t max)
 }
 
 /* picoquic counts stream limits as ids, RFC 9000 as numbers of streams; this version keeps numbers. */
-static void copy_parameters(const picoquic_tp_t *from, aiopq_transport_parameters_t *to)
+void aiopq_copy_parameters(const picoquic_tp_t *from, aiopq_transport_parameters_t *to)
 {
     to->initial_max_data = from->initial_max_data;
     to->initial_max_stream_data_bidi_local = from->initial_max_stream_data_bidi_local;
@@ -52,6 +53,7 @@ static void copy_parameters(const picoquic_tp_t *from, aiopq_transport_parameter
     to->min_ack_delay_us = from->min_ack_delay;
     to->disable_active_migration = from->migration_disabled != 0;
     to->grease_quic_bit = from->do_grease_quic_bit != 0;
+    to->reset_stream_at = from->is_reset_stream_at_enabled != 0;
 }
 
 static aiopq_conn_info_t *conn_info(aiopq_conn_t *conn)
@@ -74,8 +76,8 @@ static aiopq_conn_info_t *conn_info(aiopq_conn_t *conn)
         copy_connection_id(picoquic_get_local_cnxid(cnx), info->local_id, &info->local_id_length);
         copy_connection_id(picoquic_get_remote_cnxid(cnx), info->remote_id, &info->remote_id_length);
         copy_connection_id(picoquic_get_initial_cnxid(cnx), info->initial_id, &info->initial_id_length);
-        copy_parameters(picoquic_get_transport_parameters(cnx, 1), &info->local_parameters);
-        copy_parameters(picoquic_get_transport_parameters(cnx, 0), &info->remote_parameters);
+        aiopq_copy_parameters(picoquic_get_transport_parameters(cnx, 1), &info->local_parameters);
+        aiopq_copy_parameters(picoquic_get_transport_parameters(cnx, 0), &info->remote_parameters);
         info->peer_certificates_length = certificates;
         if (certificates > 0) {
             memcpy(info->peer_certificates, conn->peer_certificates, certificates);
@@ -101,6 +103,7 @@ int aiopq_on_conn_ready(aiopq_conn_t *conn)
         picoquic_enable_keep_alive(conn->cnx, conn->engine->config.keep_alive_us);
     }
     aiopq_datagrams_measure(conn);
+    (void)aiopq_protocol_decide(conn);
     aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_READY, conn, NULL, 0, info);
     aiopq_tell_connection_ids(conn);
     aiopq_flow_conn_ready(conn);
@@ -221,6 +224,7 @@ void aiopq_conn_detach(aiopq_conn_t *conn)
     while (conn->streams != NULL) {
         aiopq_stream_detach(conn->streams);
     }
+    aiopq_protocol_end(conn);
     aiopq_datagrams_end(conn);
     if (conn->is_failing) {
         aiopq_conn_t **link = &conn->engine->failing;

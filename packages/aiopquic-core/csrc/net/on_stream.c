@@ -3,6 +3,7 @@
 #include "net/events_out.h"
 #include "net/flow_control.h"
 #include "net/picoquic_private.h"
+#include "net/reset.h"
 #include "net/send_budget.h"
 #include "net/stream_credit.h"
 #include "net/watch.h"
@@ -55,7 +56,7 @@ void aiopq_stream_end_sending(aiopq_stream_t *stream)
     aiopq_account_sent(stream, left);
 }
 
-int aiopq_on_stream_data(aiopq_conn_t *conn, aiopq_stream_t *stream, const uint8_t *bytes, size_t length,
+int aiopq_stream_receive(aiopq_conn_t *conn, aiopq_stream_t *stream, const uint8_t *bytes, size_t length,
                          bool is_fin)
 {
     if (!aiopq_byte_queue_write(&stream->receive, bytes, length, is_fin)) {
@@ -104,6 +105,9 @@ int aiopq_on_prepare_to_send(aiopq_conn_t *conn, aiopq_stream_t *stream, void *c
     if (stream == NULL || stream->is_send_over) {
         (void)picoquic_provide_stream_data_buffer(context, 0, 0, 0);
         return 0;
+    }
+    if (stream->reset.is_due) {
+        return aiopq_reset_prepare(stream, context, space);
     }
     size_t gathered = aiopq_byte_queue_gather(&stream->send, space);
     bool is_fin_queued = atomic_load(&stream->is_fin_queued);

@@ -229,3 +229,20 @@ void aiopq_end_thread_check(picoquic_quic_t *quic)
     (void)quic; /* the macro is empty in builds that do not check */
     PICOQUIC_THREAD_DISABLE_CHECK(quic);
 }
+
+bool aiopq_knows_reset_stream_at(picoquic_cnx_t *cnx)
+{
+    return cnx->is_reset_stream_at_enabled != 0;
+}
+
+void *aiopq_stream_context(picoquic_cnx_t *cnx, uint64_t stream_id)
+{
+    const picoquic_stream_head_t *stream = picoquic_find_stream(cnx, stream_id);
+    return stream != NULL ? stream->app_stream_ctx : NULL;
+}
+
+bool aiopq_is_stream_forgotten(picoquic_cnx_t *cnx, uint64_t stream_id, bool *exists)
+{
+    *exists = picoquic_find_stream(cnx, stream_id) != NULL;
+    return !*exists && stream_id < cnx->next_stream_id[STREAM_TYPE_FROM_ID(stream_id)];
+}

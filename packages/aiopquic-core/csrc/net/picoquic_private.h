@@ -76,6 +76,15 @@ bool aiopq_is_packet_acked(picoquic_cnx_t *cnx, uint64_t number) AIOPQ_NET;
  * when picoquic has dropped the stream. */
 bool aiopq_is_stream_acked_up_to(picoquic_cnx_t *cnx, uint64_t stream_id, uint64_t length) AIOPQ_NET;
 
+/* True when both sides understand RESET_STREAM_AT. */
+bool aiopq_knows_reset_stream_at(picoquic_cnx_t *cnx) AIOPQ_NET;
+
+/* The object that stands for a stream, NULL when picoquic has no such stream or nobody took it. */
+void *aiopq_stream_context(picoquic_cnx_t *cnx, uint64_t stream_id) AIOPQ_NET;
+
+/* True when picoquic had the stream and has forgotten it; *exists tells whether it still has it. */
+bool aiopq_is_stream_forgotten(picoquic_cnx_t *cnx, uint64_t stream_id, bool *exists) AIOPQ_NET;
+
 /* Bytes of the largest DATAGRAM frame that the peer takes and that fits an otherwise empty packet on every path
  * in use; 0 when the peer takes none. */
 size_t aiopq_datagram_frame_room(picoquic_cnx_t *cnx) AIOPQ_NET;

@@ -119,7 +119,8 @@ aiopq_status_t datagram_send(peer_t *peer, size_t length, bool is_tracked)
     uint64_t number = is_tracked && peer->last_number + 1 < DATAGRAM_NUMBERS ? peer->last_number + 1 : 0;
     CHECK(length <= sizeof(bytes));
     test_fill(bytes, length, DATAGRAM_SEED(aiopq_conn_is_client(peer->conn)), length);
-    aiopq_status_t status = aiopq_conn_send_datagram(peer->conn, bytes, length, number);
+    aiopq_status_t status = aiopq_conn_send_datagram(peer->conn, (aiopq_bytes_t){NULL, 0},
+                                                     (aiopq_bytes_t){bytes, length}, number);
     if (status == AIOPQ_OK) {
         peer->datagrams_sent++;
         peer->last_number += number != 0;

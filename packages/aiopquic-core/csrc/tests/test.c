@@ -43,7 +43,7 @@ void test_check_equal(int64_t actual, int64_t expected, const char *file, int li
 void test_check_nothing_alive(const char *file, int line)
 {
     static const char *const names[AIOPQ_LIVE_COUNT] = {"engines", "connections", "streams", "chunks",
-                                                        "events",  "attempts",    "blocks"};
+                                                        "events",  "attempts",    "blocks",  "protocols"};
     char text[256] = "nothing alive:";
     bool is_clean = true;
     for (int kind = 0; kind < AIOPQ_LIVE_COUNT; kind++) {

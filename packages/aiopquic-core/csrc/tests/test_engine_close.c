@@ -31,7 +31,7 @@ static flow_t *open_both_ways(uint64_t stream_id)
 
 static void check_reset(flow_t *sender, flow_t *receiver, uint64_t code)
 {
-    CHECK_EQUAL(aiopq_stream_reset(sender->stream, code), AIOPQ_OK);
+    CHECK_EQUAL(aiopq_stream_reset(sender->stream, code, 0), AIOPQ_OK);
     CHECK_EQUAL(aiopq_stream_send_state(sender->stream), AIOPQ_STREAM_FINISHED);
     CHECK_EQUAL(aiopq_stream_write(sender->stream, (const uint8_t *)"x", 1, false), AIOPQ_STREAM_FINISHED);
     WAIT(&pair, receiver->is_reset);
@@ -229,7 +229,7 @@ static void commands_after_the_close_do_no_harm(void)
         aiopq_status_t expected = round == 0 ? AIOPQ_OK : AIOPQ_CLOSED;
         aiopq_status_t status = aiopq_stream_write(flow->stream, (const uint8_t *)"late", 4, round == 0);
         CHECK(status == expected || status == AIOPQ_CLOSED);
-        status = aiopq_stream_reset(flow->stream, 1);
+        status = aiopq_stream_reset(flow->stream, 1, 0);
         CHECK(status == expected || status == AIOPQ_CLOSED);
         status = aiopq_stream_stop(flow->stream, 1);
         CHECK(status == expected || status == AIOPQ_CLOSED);
@@ -248,7 +248,7 @@ static void commands_after_the_close_do_no_harm(void)
     }
     flow_t *late = flow_open(client, 8); /* making one is no error, using it is */
     CHECK_EQUAL(aiopq_stream_write(late->stream, (const uint8_t *)"late", 4, true), AIOPQ_CLOSED);
-    CHECK_EQUAL(aiopq_stream_reset(late->stream, 1), AIOPQ_CLOSED);
+    CHECK_EQUAL(aiopq_stream_reset(late->stream, 1, 0), AIOPQ_CLOSED);
     CHECK_EQUAL(aiopq_stream_stop(late->stream, 1), AIOPQ_CLOSED);
     pair_dispose(&pair);
 }

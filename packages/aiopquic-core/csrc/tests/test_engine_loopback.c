@@ -63,7 +63,7 @@ static void unidirectional_streams_carry_one_way(void)
     flow_t *incoming = at_client(SERVER_UNI(0));
     CHECK_EQUAL(aiopq_stream_send_state(incoming->stream), AIOPQ_WRONG_DIRECTION);
     CHECK_EQUAL(aiopq_stream_write(incoming->stream, (const uint8_t *)"x", 1, false), AIOPQ_WRONG_DIRECTION);
-    CHECK_EQUAL(aiopq_stream_reset(incoming->stream, 1), AIOPQ_WRONG_DIRECTION);
+    CHECK_EQUAL(aiopq_stream_reset(incoming->stream, 1, 0), AIOPQ_WRONG_DIRECTION);
     CHECK_EQUAL(aiopq_stream_stop(up->stream, 1), AIOPQ_WRONG_DIRECTION);
     WAIT(&pair, up->is_released && down->is_released);
     WAIT(&pair, at_server(CLIENT_UNI(0))->is_released && incoming->is_released);

@@ -75,7 +75,7 @@ static void act_on_stream(flow_t *flow)
     bool will_tell;
     switch (pick(11)) {
     case 0:
-        (void)aiopq_stream_reset(stream, pick(1000));
+        (void)aiopq_stream_reset(stream, pick(1000), pick(1000));
         break;
     case 1:
         (void)aiopq_stream_stop(stream, pick(1000));

@@ -133,7 +133,7 @@ static void credit_of_reset_streams_comes_back(void)
         flow_t *flow = flow_open(client, CLIENT_UNI(i));
         flow_send(flow, 200000, false); /* more than the window: some of it never gets out */
         WAIT(&pair, at_server(CLIENT_UNI(i)) != NULL);
-        CHECK_EQUAL(aiopq_stream_reset(flow->stream, 7), AIOPQ_OK);
+        CHECK_EQUAL(aiopq_stream_reset(flow->stream, 7, 0), AIOPQ_OK);
         CHECK_EQUAL(aiopq_conn_want_streams(client->conn, NOBODY, i + 2), AIOPQ_OK);
         WAIT(&pair, client->streams_count == i + 1);
     }
@@ -312,7 +312,7 @@ static void reset_stop_and_close_end_the_wait(void)
         flow_send(flows[i], HARNESS_WINDOW + 20000, false);
         CHECK(want_acked(flows[i]));
     }
-    CHECK_EQUAL(aiopq_stream_reset(reset->stream, 1), AIOPQ_OK);
+    CHECK_EQUAL(aiopq_stream_reset(reset->stream, 1, 0), AIOPQ_OK);
     CHECK_EQUAL(why_not_acked(reset), AIOPQ_STREAM_FINISHED);
     WAIT(&pair, reset->is_released);
     CHECK_EQUAL(why_not_acked(reset), AIOPQ_STREAM_FINISHED);

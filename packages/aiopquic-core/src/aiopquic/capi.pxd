@@ -72,6 +72,7 @@ cdef extern from "aiopquic/event.h" nogil:
         AIOPQ_EVENT_CONN_ID_ISSUED
         AIOPQ_EVENT_CONN_ID_RETIRED
         AIOPQ_EVENT_INCOMING
+        AIOPQ_EVENT_PROTOCOL
     ctypedef enum aiopq_close_kind_t:
         AIOPQ_CLOSE_APPLICATION
         AIOPQ_CLOSE_TRANSPORT
@@ -107,6 +108,7 @@ cdef extern from "aiopquic/event.h" nogil:
         uint64_t min_ack_delay_us
         bint disable_active_migration
         bint grease_quic_bit
+        bint reset_stream_at
     ctypedef struct aiopq_connection_id_t:
         uint8_t length
         uint8_t *id
@@ -222,12 +224,29 @@ cdef extern from "aiopquic/network.h" nogil:
     uint64_t aiopq_network_unreachable(const aiopq_network_t *network)
 
 
+cdef extern from "aiopquic/protocol.h" nogil:
+    const char *AIOPQ_PROTOCOL_CAPSULE
+    int AIOPQ_PROTOCOL_VERSION
+    int AIOPQ_PREFACE_MAX
+    uint64_t AIOPQ_NO_SCOPE
+    ctypedef struct aiopq_protocol_t "struct aiopq_protocol":
+        uint32_t version
+    ctypedef struct aiopq_protocol_message_t:
+        int32_t kind
+        uint64_t uid
+        size_t length
+        uint8_t *data
+    aiopq_status_t aiopq_conn_protocol_command(aiopq_conn_t *conn, int32_t kind, uint64_t uid, const uint8_t *data,
+                                               size_t length)
+
+
 cdef extern from "aiopquic/config.h" nogil:
     ctypedef struct aiopq_bytes_t:
         const uint8_t *data
         size_t length
     int AIOPQ_ALPN_COUNT_MAX
     int AIOPQ_BIND_ADDRESS_MAX
+    int AIOPQ_PROTOCOLS_MAX
     int AIOPQ_RESET_SECRET_LENGTH
     int AIOPQ_KEY_EXCHANGE_MAX
     ctypedef enum aiopq_pmtud_t:
@@ -247,6 +266,7 @@ cdef extern from "aiopquic/config.h" nogil:
         bint is_inline
         bint use_pipe_waker
         const char **alpn
+        const aiopq_protocol_t **protocols
         aiopq_bytes_t certificate_chain
         aiopq_bytes_t private_key
         const char *private_key_password
@@ -336,6 +356,7 @@ cdef extern from "aiopquic/engine.h" nogil:
         int64_t events
         int64_t attempts
         int64_t blocks
+        int64_t protocols
     void aiopq_get_live_counts(aiopq_live_counts_t *counts)
     aiopq_status_t aiopq_engine_answer_incoming(aiopq_engine_t *engine, uint64_t handle, aiopq_incoming_answer_t answer)
     aiopq_status_t aiopq_check_congestion_control(const char *name)
@@ -374,7 +395,8 @@ cdef extern from "aiopquic/engine.h" nogil:
 
 cdef extern from "aiopquic/datagram.h" nogil:
     uint32_t aiopq_conn_max_datagram(const aiopq_conn_t *conn)
-    aiopq_status_t aiopq_conn_send_datagram(aiopq_conn_t *conn, const uint8_t *data, size_t length, uint64_t number)
+    aiopq_status_t aiopq_conn_send_datagram(aiopq_conn_t *conn, aiopq_bytes_t prefix, aiopq_bytes_t data,
+                                            uint64_t number)
     bint aiopq_conn_want_datagrams_writable(aiopq_conn_t *conn)
     uint64_t aiopq_conn_datagrams_arrived(aiopq_conn_t *conn)
     const uint8_t *aiopq_conn_first_datagram(aiopq_conn_t *conn, size_t *length)
@@ -394,6 +416,9 @@ cdef extern from "aiopquic/datagram.h" nogil:
 cdef extern from "aiopquic/stream.h" nogil:
     int AIOPQ_SEND_FLOOR
     aiopq_status_t aiopq_stream_new(aiopq_conn_t *conn, uint64_t stream_id, aiopq_stream_t **stream)
+    aiopq_status_t aiopq_stream_new_scoped(aiopq_conn_t *conn, uint64_t stream_id, uint64_t scope, aiopq_bytes_t preface,
+                                           aiopq_stream_t **stream)
+    uint64_t aiopq_stream_scope(const aiopq_stream_t *stream)
     uint64_t aiopq_stream_id(const aiopq_stream_t *stream)
     uint64_t aiopq_stream_handle(const aiopq_stream_t *stream)
     aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, size_t length, bint fin)
@@ -404,7 +429,7 @@ cdef extern from "aiopquic/stream.h" nogil:
     aiopq_status_t aiopq_stream_want_acked(aiopq_stream_t *stream, c_bool *will_tell)
     bint aiopq_stream_is_acked(const aiopq_stream_t *stream)
     aiopq_status_t aiopq_stream_send_state(const aiopq_stream_t *stream)
-    aiopq_status_t aiopq_stream_reset(aiopq_stream_t *stream, uint64_t error_code)
+    aiopq_status_t aiopq_stream_reset(aiopq_stream_t *stream, uint64_t error_code, uint64_t reliable)
     aiopq_status_t aiopq_stream_stop(aiopq_stream_t *stream, uint64_t error_code)
     aiopq_status_t aiopq_stream_set_priority(aiopq_stream_t *stream, uint8_t priority)
     aiopq_chunk_t *aiopq_stream_take(aiopq_stream_t *stream, c_bool *fin)

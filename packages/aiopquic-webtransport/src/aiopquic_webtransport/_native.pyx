@@ -1,5 +1,6 @@
 """h3zero and picowt over the picoquic of core's shared library."""
 
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport int64_t, uint64_t
 
 
@@ -14,6 +15,18 @@ cdef extern from "native_info.h" nogil:
     const char *aiopq_wt_picoquic_version()
     uint64_t aiopq_wt_session_gone_code()
     int64_t aiopq_wt_datagram_size_max()
+
+
+cdef extern from "protocol.h" nogil:
+    const char *AIOPQ_PROTOCOL_CAPSULE
+    ctypedef struct aiopq_protocol_t:
+        pass
+    const aiopq_protocol_t aiopq_wt_protocol
+
+
+def protocol():
+    """HTTP/3 with WebTransport for the ``protocols`` of an engine, as a capsule."""
+    return PyCapsule_New(<void *>&aiopq_wt_protocol, AIOPQ_PROTOCOL_CAPSULE, NULL)
 
 
 def built_for():

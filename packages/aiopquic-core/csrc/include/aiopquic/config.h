@@ -18,6 +18,7 @@ typedef struct aiopq_bytes {
 #define AIOPQ_HASH_LENGTH 32 /* of a SHA-256 */
 #define AIOPQ_KEY_EXCHANGE_MAX 16
 #define AIOPQ_BIND_ADDRESS_MAX 2 /* at most one per address family */
+#define AIOPQ_PROTOCOLS_MAX 4
 
 /* When packets larger than the smallest are tried (path MTU discovery, RFC 9000 section 14.3). */
 typedef enum aiopq_pmtud {
@@ -50,6 +51,8 @@ typedef struct aiopq_config {
     bool use_pipe_waker; /* a self-pipe instead of eventfd, as on systems without it */
 
     const char *alpn[AIOPQ_ALPN_COUNT_MAX]; /* server: accepted, in order of preference; NULL ends the list */
+    /* Those of the connections that speak them (protocol.h); borrowed for the engine's life. NULL ends the list. */
+    const struct aiopq_protocol *protocols[AIOPQ_PROTOCOLS_MAX];
 
     aiopq_bytes_t certificate_chain;    /* PEM; a client presents it when it has one and is asked */
     aiopq_bytes_t private_key;          /* PEM */

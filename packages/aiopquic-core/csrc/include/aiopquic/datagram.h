@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "aiopquic/abi.h"
+#include "aiopquic/config.h"
 #include "aiopquic/event.h"
 #include "aiopquic/status.h"
 #include "aiopquic/threads.h"
@@ -22,11 +23,11 @@
  * brought up to date when datagrams come and go and with every snapshot. */
 AIOPQ_API uint32_t aiopq_conn_max_datagram(const aiopq_conn_t *conn);
 
-/* Queues a datagram; the bytes are copied. With `number` other than 0, one of DATAGRAM_ACKED and DATAGRAM_LOST
- * tells what became of it, unless the connection ends first. AIOPQ_TOO_LARGE: more than
- * aiopq_conn_max_datagram(). AIOPQ_WOULD_BLOCK: the queue has no room; nothing was taken. */
-AIOPQ_API aiopq_status_t aiopq_conn_send_datagram(aiopq_conn_t *conn, const uint8_t *data, size_t length,
-                                                  uint64_t number) AIOPQ_LOOP;
+/* Queues a datagram: the prefix, which may be empty, and the data; both are copied. With `number` other than 0, one of
+ * DATAGRAM_ACKED and DATAGRAM_LOST tells what became of it, unless the connection ends first. AIOPQ_TOO_LARGE: more
+ * than aiopq_conn_max_datagram(). AIOPQ_WOULD_BLOCK: the queue has no room; nothing was taken. */
+AIOPQ_API aiopq_status_t aiopq_conn_send_datagram(aiopq_conn_t *conn, aiopq_bytes_t prefix,
+                                                  aiopq_bytes_t data, uint64_t number) AIOPQ_LOOP;
 
 /* Asks for one DATAGRAMS_WRITABLE once at most half of the queue is used. False when that is so already: then
  * no event comes and the caller goes on at once. */

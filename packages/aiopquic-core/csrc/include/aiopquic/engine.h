@@ -81,7 +81,8 @@ AIOPQ_API void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_eng
 /* Objects alive in this process, for leak checks. */
 typedef struct aiopq_live_counts {
     int64_t engines, connections, streams, chunks, events, attempts;
-    int64_t blocks; /* of memory for datagrams */
+    int64_t blocks;    /* of memory for datagrams */
+    int64_t protocols; /* objects of protocols (protocol.h) */
 } aiopq_live_counts_t;
 AIOPQ_API void aiopq_get_live_counts(aiopq_live_counts_t *counts);
 

@@ -39,6 +39,7 @@ typedef enum aiopq_event_type {
     AIOPQ_EVENT_INCOMING, /* somebody wants to connect and waits for an answer; detail = aiopq_incoming_info_t */
     /* to a request by its number, in value; detail = aiopq_answer_t, NULL when there was no memory for it */
     AIOPQ_EVENT_CONN_ANSWER,
+    AIOPQ_EVENT_PROTOCOL, /* the connection's protocol tells something; detail = aiopq_protocol_message_t */
     AIOPQ_EVENT_COUNT
 } aiopq_event_type_t;
 
@@ -99,6 +100,7 @@ typedef struct aiopq_transport_parameters {
     uint64_t min_ack_delay_us;
     bool disable_active_migration;
     bool grease_quic_bit;
+    bool reset_stream_at; /* RESET_STREAM_AT is understood (draft-ietf-quic-reliable-stream-reset) */
 } aiopq_transport_parameters_t;
 
 typedef struct aiopq_connection_id {

@@ -4,6 +4,7 @@
 
 #include "aiopquic/abi.h"
 #include "aiopquic/chunk.h"
+#include "aiopquic/config.h"
 #include "aiopquic/event.h"
 #include "aiopquic/status.h"
 #include "aiopquic/threads.h"
@@ -12,6 +13,14 @@
  * and not used before. The result is the caller's reference. */
 AIOPQ_API aiopq_status_t aiopq_stream_new(aiopq_conn_t *conn, uint64_t stream_id,
                                           aiopq_stream_t **stream) AIOPQ_LOOP;
+
+/* The same in a scope of the connection's protocol (protocol.h). The preface, AIOPQ_PREFACE_MAX bytes at most, is sent
+ * at once, in front of what is written, and arrives even if the stream is reset, where the peer knows how. */
+AIOPQ_API aiopq_status_t aiopq_stream_new_scoped(aiopq_conn_t *conn, uint64_t stream_id, uint64_t scope,
+                                                 aiopq_bytes_t preface, aiopq_stream_t **stream) AIOPQ_LOOP;
+
+/* The scope of a stream; AIOPQ_NO_SCOPE for one that has none. */
+AIOPQ_API uint64_t aiopq_stream_scope(const aiopq_stream_t *stream) AIOPQ_LOOP;
 
 AIOPQ_API uint64_t aiopq_stream_id(const aiopq_stream_t *stream);
 AIOPQ_API uint64_t aiopq_stream_handle(const aiopq_stream_t *stream);
@@ -53,8 +62,11 @@ AIOPQ_API bool aiopq_stream_is_acked(const aiopq_stream_t *stream) AIOPQ_LOOP;
 /* Why the sending side takes no more bytes, AIOPQ_OK while it does. */
 AIOPQ_API aiopq_status_t aiopq_stream_send_state(const aiopq_stream_t *stream) AIOPQ_LOOP;
 
-/* RESET_STREAM: bytes that wait are dropped (RFC 9000 section 19.4). */
-AIOPQ_API aiopq_status_t aiopq_stream_reset(aiopq_stream_t *stream, uint64_t error_code) AIOPQ_LOOP;
+/* RESET_STREAM: bytes that wait are dropped (RFC 9000 section 19.4), but for the first `reliable` ones that were
+ * written, the preface of a scope not counted: these arrive where the peer knows RESET_STREAM_AT
+ * (draft-ietf-quic-reliable-stream-reset). Only the first reset of a stream counts. */
+AIOPQ_API aiopq_status_t aiopq_stream_reset(aiopq_stream_t *stream, uint64_t error_code,
+                                            uint64_t reliable) AIOPQ_LOOP;
 
 /* STOP_SENDING: bytes that come later are dropped (RFC 9000 section 19.5). */
 AIOPQ_API aiopq_status_t aiopq_stream_stop(aiopq_stream_t *stream, uint64_t error_code) AIOPQ_LOOP;

@@ -1,6 +1,7 @@
 # cython: language_level=3
 """From the settings of an engine to the structure that C takes."""
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 
 from aiopquic._binding._convert cimport as_text, fill_address, fill_bytes
 from aiopquic._binding._network cimport Network
@@ -11,11 +12,16 @@ from aiopquic.capi cimport (
     AIOPQ_PMTUD_BASIC,
     AIOPQ_PMTUD_BLOCKED,
     AIOPQ_PMTUD_DELAYED,
+    AIOPQ_PROTOCOL_CAPSULE,
+    AIOPQ_PROTOCOL_VERSION,
+    AIOPQ_PROTOCOLS_MAX,
     AIOPQ_RESET_SECRET_LENGTH,
     aiopq_bytes_t,
     aiopq_config_t,
     aiopq_network_clock,
+    aiopq_protocol_t,
 )
+from libc.stdint cimport uint32_t
 from libc.string cimport memcpy, memset
 
 
@@ -31,6 +37,10 @@ cdef list fill_config(aiopq_config_t *config, settings):
         raise ValueError("too many application protocols")
     for i, name in enumerate(settings.alpn):
         config.alpn[i] = as_text(name, keep)
+    if len(settings.protocols) > AIOPQ_PROTOCOLS_MAX:
+        raise ValueError(f"an engine has at most {AIOPQ_PROTOCOLS_MAX} protocols")
+    for i, capsule in enumerate(settings.protocols):
+        config.protocols[i] = protocol_of(capsule)
     fill_tls(config, settings, keep)
     config.keylog_file = as_text(settings.keylog_file, keep)
     config.qlog_dir = as_text(settings.qlog_dir, keep)
@@ -41,6 +51,17 @@ cdef list fill_config(aiopq_config_t *config, settings):
                     "blocked": AIOPQ_PMTUD_BLOCKED}[settings.pmtud]
     fill_limits(config, settings)
     return keep
+
+
+cdef const aiopq_protocol_t *protocol_of(capsule) except NULL:
+    if not PyCapsule_IsValid(capsule, AIOPQ_PROTOCOL_CAPSULE):
+        raise TypeError(f"a protocol is a capsule named {AIOPQ_PROTOCOL_CAPSULE.decode()!r}, not {capsule!r}")
+    cdef const aiopq_protocol_t *protocol = <const aiopq_protocol_t *>PyCapsule_GetPointer(
+        capsule, AIOPQ_PROTOCOL_CAPSULE)
+    if protocol.version != <uint32_t>AIOPQ_PROTOCOL_VERSION:
+        raise ValueError(f"the protocol was built for version {protocol.version} of aiopquic/protocol.h, and this "
+                         f"aiopquic has version {AIOPQ_PROTOCOL_VERSION}: install the one that belongs to it")
+    return protocol
 
 
 cdef fill_sockets(aiopq_config_t *config, settings):

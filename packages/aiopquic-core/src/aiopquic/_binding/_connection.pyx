@@ -7,11 +7,14 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from aiopquic._binding._engine cimport Engine
 from aiopquic._binding._status cimport fail
 from aiopquic._binding._stream cimport wrap_stream
+from aiopquic._binding._varint cimport varint_length, varint_read
 from aiopquic.capi cimport (
     AIOPQ_EXPORT_LABEL_MAX,
     AIOPQ_EXPORT_MAX,
+    AIOPQ_NO_SCOPE,
     AIOPQ_OK,
     AIOPQ_PINGS_MAX,
+    AIOPQ_PREFACE_MAX,
     AIOPQ_REASON_MAX,
     AIOPQ_TOO_LARGE,
     AIOPQ_TRANSPORT_ERROR_MAX,
@@ -28,6 +31,7 @@ from aiopquic.capi cimport (
     aiopq_conn_is_client,
     aiopq_conn_max_datagram,
     aiopq_conn_ping,
+    aiopq_conn_protocol_command,
     aiopq_conn_request_stats,
     aiopq_conn_send_datagram,
     aiopq_conn_send_queued,
@@ -39,10 +43,10 @@ from aiopquic.capi cimport (
     aiopq_conn_want_writable,
     aiopq_datagram_stats_t,
     aiopq_status_t,
-    aiopq_stream_new,
+    aiopq_stream_new_scoped,
     aiopq_stream_t,
 )
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 
 from aiopquic import exceptions
 
@@ -73,12 +77,21 @@ cdef class Connection:
     def is_client(self):
         return aiopq_conn_is_client(self._ptr)
 
-    def open_stream(self, uint64_t stream_id):
-        """Make a stream of our own; the peer learns of it with the first byte."""
+    def open_stream(self, uint64_t stream_id, scope=-1, bytes preface=b""):
+        """Make a stream of our own; the peer learns of it with the first byte.
+
+        ``scope`` is what it belongs to in the connection's protocol; it ends with that. The ``preface``, up to 16
+        bytes, is sent at once, whatever the budgets have room for; it counts as bytes of the stream, and arrives even
+        when the stream is reset, where the peer knows RESET_STREAM_AT.
+        """
         cdef aiopq_stream_t *ptr
+        cdef uint64_t scope_id = AIOPQ_NO_SCOPE if scope == -1 else scope
+        cdef aiopq_bytes_t front = aiopq_bytes_t(<const uint8_t *><const char *>preface, <size_t>len(preface))
         if stream_id in self.streams:
             raise ValueError(f"stream {stream_id} is open already")
-        status = aiopq_stream_new(self._ptr, stream_id, &ptr)
+        if len(preface) > AIOPQ_PREFACE_MAX:
+            raise ValueError(f"a preface has at most {AIOPQ_PREFACE_MAX} bytes, not {len(preface)}")
+        status = aiopq_stream_new_scoped(self._ptr, stream_id, scope_id, front, &ptr)
         if status != AIOPQ_OK:
             fail(status, stream_id)
         return wrap_stream(self, ptr)
@@ -160,8 +173,24 @@ cdef class Connection:
         if status != AIOPQ_OK:
             fail(status, None)
 
-    def try_send_datagram(self, data, uint64_t uid=0):
+    def protocol_command(self, int32_t kind, uint64_t uid, bytes data=b""):
+        """Ask something of the connection's protocol on the network thread; ``protocol_event`` is how it answers.
+
+        What the numbers mean is the protocol's affair. A command to a connection without one does nothing.
+
+        Raises WouldBlockError (the command queue is full) or QuicConnectionError.
+        """
+        status = aiopq_conn_protocol_command(
+            self._ptr, kind, uid, <const uint8_t *><const char *>data, <size_t>len(data))
+        if status == AIOPQ_WOULD_BLOCK:
+            raise exceptions.WouldBlockError("the command queue is full")
+        if status != AIOPQ_OK:
+            fail(status, None)
+
+    def try_send_datagram(self, data, uint64_t uid=0, bytes prefix=b""):
         """Queue a datagram (RFC 9221); the bytes are copied. False when the queue has no room: nothing was taken.
+
+        A ``prefix`` goes in front of the data, and counts towards the size of the datagram.
 
         With a ``uid`` other than 0, ``datagram_fate`` tells what became of it, unless the connection ends first.
 
@@ -171,9 +200,11 @@ cdef class Connection:
         cdef Py_buffer buffer
         cdef aiopq_status_t status
         PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
-        length = buffer.len
+        length = len(prefix) + buffer.len
         try:
-            status = aiopq_conn_send_datagram(self._ptr, <const uint8_t *>buffer.buf, <size_t>buffer.len, uid)
+            status = aiopq_conn_send_datagram(
+                self._ptr, aiopq_bytes_t(<const uint8_t *><const char *>prefix, <size_t>len(prefix)),
+                aiopq_bytes_t(<const uint8_t *>buffer.buf, <size_t>buffer.len), uid)
         finally:
             PyBuffer_Release(&buffer)
         if status == AIOPQ_OK:
@@ -203,6 +234,29 @@ cdef class Connection:
             if data is NULL:
                 break  # counted, and not yet to be seen: the event that tells of it is on its way
             datagrams.append(PyBytes_FromStringAndSize(<const char *>data, <Py_ssize_t>length))
+            aiopq_conn_drop_first_datagram(self._ptr)
+        return datagrams
+
+    def take_datagrams_scoped(self):
+        """The same, each as ``(number, bytes)``: the variable-length integer in front is read away.
+
+        That is the quarter stream id of HTTP datagrams (RFC 9297 section 2.1). A datagram that does not begin with
+        one is dropped.
+        """
+        cdef uint64_t left = aiopq_conn_datagrams_arrived(self._ptr)
+        cdef size_t length
+        cdef int front
+        cdef const uint8_t *data
+        cdef list datagrams = []
+        while left > 0:
+            left -= 1
+            data = aiopq_conn_first_datagram(self._ptr, &length)
+            if data is NULL:
+                break  # counted, and not yet to be seen: the event that tells of it is on its way
+            front = varint_length(data[0], False) if length > 0 else 1
+            if <size_t>front <= length:
+                datagrams.append((varint_read(data, front, False),
+                                  PyBytes_FromStringAndSize(<const char *>data + front, <Py_ssize_t>length - front)))
             aiopq_conn_drop_first_datagram(self._ptr)
         return datagrams
 

@@ -186,6 +186,7 @@ cdef parameters_dict(aiopq_transport_parameters_t *p):
         "max_datagram_frame_size": p.max_datagram_frame_size,
         "min_ack_delay": p.min_ack_delay_us,
         "grease_quic_bit": <bint>p.grease_quic_bit,
+        "reset_stream_at": <bint>p.reset_stream_at,
     }
 
 

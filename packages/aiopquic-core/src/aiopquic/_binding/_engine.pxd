@@ -8,6 +8,7 @@ cdef class Engine:
     cdef aiopq_engine_t *_ptr        # owned; freed in __dealloc__, when no connection can need it any more
     cdef bint _is_inline             # drains move the datagrams
     cdef pid_t _pid                  # of the process that has the engine's thread
+    cdef tuple _protocols            # capsules, whose structures the C side borrows
     cdef Network _network            # the simulated network it lives on, or None; freed behind the C side
     cdef dict _connections           # handle -> Connection; strong until its last event
     cdef public object sink          # receives the engine's events; see _sinks.EngineSink

@@ -37,6 +37,7 @@ from aiopquic.capi cimport (
     AIOPQ_EVENT_ENGINE_READY,
     AIOPQ_EVENT_ENGINE_STOPPED,
     AIOPQ_EVENT_INCOMING,
+    AIOPQ_EVENT_PROTOCOL,
     AIOPQ_EVENT_STREAM_ACKED,
     AIOPQ_EVENT_STREAM_READABLE,
     AIOPQ_EVENT_STREAM_RELEASED,
@@ -87,6 +88,7 @@ from aiopquic.capi cimport (
     aiopq_live_counts_t,
     aiopq_openssl_version,
     aiopq_picoquic_version,
+    aiopq_protocol_message_t,
     aiopq_status_t,
     aiopq_stream_is_acked,
     aiopq_stream_limits_t,
@@ -133,6 +135,7 @@ cdef class Engine:
         cdef aiopq_status_t status
         cdef list keep = fill_config(&config, settings)
         self._network = settings.network
+        self._protocols = tuple(settings.protocols)
         self._is_inline = settings.is_inline and settings.network is None
         # Parsing a trust store takes tens of milliseconds: other threads may run Python meanwhile.
         with nogil:
@@ -287,6 +290,7 @@ cdef class Engine:
         return connection
 
     cdef _dispatch_connection(self, Connection connection, aiopq_event_t *event):
+        cdef aiopq_protocol_message_t *message
         sink = connection.sink
         if event.stream is not NULL:
             self._dispatch_stream(connection, sink, event)
@@ -327,6 +331,10 @@ cdef class Engine:
             sink.connection_ping_acked(event.value)
         elif event.type == AIOPQ_EVENT_CONN_ANSWER:
             sink.connection_answered(event.value, answer_bytes(<aiopq_answer_t *>event.detail))
+        elif event.type == AIOPQ_EVENT_PROTOCOL:
+            message = <aiopq_protocol_message_t *>event.detail
+            sink.protocol_event(message.kind, message.uid,
+                                PyBytes_FromStringAndSize(<const char *>message.data, <Py_ssize_t>message.length))
         elif event.type == AIOPQ_EVENT_CONN_ID_ISSUED:
             sink.connection_id_issued(connection_id(<aiopq_connection_id_t *>event.detail))
         elif event.type == AIOPQ_EVENT_CONN_ID_RETIRED:
@@ -395,6 +403,7 @@ def live_counts():
         "events": counts.events,
         "attempts": counts.attempts,
         "blocks": counts.blocks,
+        "protocols": counts.protocols,
     }
 
 

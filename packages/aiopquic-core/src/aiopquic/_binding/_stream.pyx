@@ -7,6 +7,7 @@ from aiopquic._binding._chunk cimport chunk_view
 from aiopquic._binding._connection cimport Connection
 from aiopquic._binding._status cimport fail
 from aiopquic.capi cimport (
+    AIOPQ_NO_SCOPE,
     AIOPQ_OK,
     AIOPQ_SEND_FLOOR,
     AIOPQ_WOULD_BLOCK,
@@ -18,6 +19,7 @@ from aiopquic.capi cimport (
     aiopq_stream_id,
     aiopq_stream_reset,
     aiopq_stream_room,
+    aiopq_stream_scope,
     aiopq_stream_send_queued,
     aiopq_stream_send_state,
     aiopq_stream_sent,
@@ -109,9 +111,15 @@ cdef class Stream:
         """The application is done with ``length`` more bytes: the peer may send that many more."""
         aiopq_stream_consume(self._ptr, length)
 
-    def reset(self, uint64_t error_code):
-        """Give up sending (RESET_STREAM); bytes that wait are dropped."""
-        status = aiopq_stream_reset(self._ptr, error_code)
+    def reset(self, uint64_t error_code, reliable_size=None):
+        """Give up sending (RESET_STREAM); bytes that wait are dropped.
+
+        The first ``reliable_size`` bytes that were written arrive nevertheless where the peer knows RESET_STREAM_AT
+        (``HandshakeInfo.remote_parameters["reset_stream_at"]``), and so does the preface of a scope. Only the first
+        reset of a stream counts.
+        """
+        cdef uint64_t reliable = 0 if reliable_size is None else reliable_size
+        status = aiopq_stream_reset(self._ptr, error_code, reliable)
         if status != AIOPQ_OK:
             fail(status, self.id)
 
@@ -178,6 +186,8 @@ cdef Stream wrap_stream(Connection connection, aiopq_stream_t *ptr):
     stream._ptr = ptr
     stream.connection = connection
     stream.id = aiopq_stream_id(ptr)
+    cdef uint64_t scope = aiopq_stream_scope(ptr)
+    stream.scope = -1 if scope == AIOPQ_NO_SCOPE else scope
     aiopq_stream_set_owner(ptr, <void *>stream)
     connection.streams[stream.id] = stream
     return stream
