@@ -10,8 +10,8 @@ typedef enum aiopq_live_kind {
     AIOPQ_LIVE_STREAM,
     AIOPQ_LIVE_CHUNK,
     AIOPQ_LIVE_EVENT,
-    AIOPQ_LIVE_ATTEMPT, /* clients that wait for an answer to INCOMING */
-    AIOPQ_LIVE_BLOCK,   /* of memory for datagrams */
+    AIOPQ_LIVE_ATTEMPT,  /* clients that wait for an answer to INCOMING */
+    AIOPQ_LIVE_BLOCK,    /* of memory for datagrams */
     AIOPQ_LIVE_PROTOCOL, /* objects of protocols */
     AIOPQ_LIVE_COUNT
 } aiopq_live_kind_t;
