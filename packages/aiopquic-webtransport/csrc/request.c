@@ -398,8 +398,9 @@ void h3_request_stopped(h3_connection_t *h3, uint64_t stream_id)
     if (request == NULL) {
         return;
     }
-    /* We may have ended our side already, and the peer says that it does not read the rest. */
-    bool is_awaited = request->has_ended;
+    /* We may have ended our side already, and the peer says that it does not read the rest. How an open session ends
+     * is said by the peer's own side: who closes one stops us as well, and the capsule may come behind that. */
+    bool is_awaited = request->has_ended || request->state == H3_REQUEST_OPEN;
     request->has_ended = true;
     if (!is_awaited) {
         end(request, WT_END_RESET, H3_REQUEST_CANCELLED);

@@ -100,3 +100,8 @@ def test_import_refuses_another_core():
 def test_version_is_the_distributions():
     assert aiopquic_webtransport.__version__ == version("aiopquic-webtransport")
     assert version("aiopquic-core") == version("aiopquic-webtransport")
+
+
+def test_the_protocol_is_one_object():
+    """Settings of engines with it are equal then, and clients share an engine."""
+    assert _native.protocol() is _native.protocol()

@@ -24,9 +24,15 @@ cdef extern from "protocol.h" nogil:
     const aiopq_protocol_t aiopq_wt_protocol
 
 
+cdef object _protocol = PyCapsule_New(<void *>&aiopq_wt_protocol, AIOPQ_PROTOCOL_CAPSULE, NULL)
+
+
 def protocol():
-    """HTTP/3 with WebTransport for the ``protocols`` of an engine, as a capsule."""
-    return PyCapsule_New(<void *>&aiopq_wt_protocol, AIOPQ_PROTOCOL_CAPSULE, NULL)
+    """HTTP/3 with WebTransport for the ``protocols`` of an engine, as a capsule.
+
+    It is the same one each time: clients with equal settings share an engine.
+    """
+    return _protocol
 
 
 def built_for():
