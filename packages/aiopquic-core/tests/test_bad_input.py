@@ -80,8 +80,8 @@ WRONG_SETTINGS: list[tuple[dict[str, Any], str]] = [
     ({"event_ring_capacity": 0}, "event_ring_capacity is 1 to"),
     ({"qlog_dir": "/nowhere/at/all"}, "qlog_dir '/nowhere/at/all' is not an existing folder"),
     ({"qlog_dir": 5}, "qlog_dir is a path"),
-    ({"certificate_file": 5}, "certificate_file is a path, or None, not 5"),
-    ({"private_key_file": b"key.pem"}, "private_key_file is a path"),
+    ({"certificate_file": 5}, "certificate_file is a path, the content as bytes, or None, not 5"),
+    ({"private_key_file": ["key.pem"]}, "private_key_file is a path"),
     ({"cafile": ["ca.pem"]}, "cafile is a path"),
     ({"capath": 1.5}, "capath is a path"),
     ({"secrets_log_file": 3}, "secrets_log_file is a path"),
@@ -202,12 +202,12 @@ def bad_files(certificates: Certificates, folder: Path) -> dict[str, tuple[dict[
         "broken key": ({"private_key_file": broken_key}, "key .*could not be read .*broken_key.pem"),
         "certificate as key": ({"private_key_file": certificates.good.cert}, "contains no PEM private key"),
         "key of another": ({"private_key_file": certificates.other.key}, "key does not .*certificate"),
-        "password missing": (encrypted, "could not be read .*; is it encrypted\\?"),
+        "password missing": (encrypted, "is encrypted, and no password was given .*encrypted/key.pem"),
         "password wrong": (
             encrypted | {"private_key_password": "wrong"},
-            "could not be read .*; is it encrypted with another password\\?",
+            "is encrypted with another password .*encrypted/key.pem",
         ),
-        "password empty": (encrypted | {"private_key_password": ""}, "could not be read"),
+        "password empty": (encrypted | {"private_key_password": ""}, "is encrypted, and no password was given"),
     }
 
 

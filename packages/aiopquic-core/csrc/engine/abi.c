@@ -74,6 +74,10 @@ const char *aiopq_status_name(aiopq_status_t status)
         return "no certificate could be read";
     case AIOPQ_BAD_KEY:
         return "the private key could not be read";
+    case AIOPQ_NO_PASSWORD:
+        return "the private key is encrypted, and no password was given";
+    case AIOPQ_WRONG_PASSWORD:
+        return "the private key is encrypted with another password";
     case AIOPQ_KEY_MISMATCH:
         return "the private key does not belong to the certificate";
     case AIOPQ_BAD_TRUST_STORE:

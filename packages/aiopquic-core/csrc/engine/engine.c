@@ -8,6 +8,7 @@
 #include "engine/settings.h"
 #include "net/callbacks.h"
 #include "net/events_out.h"
+#include "net/identities.h"
 #include "net/incoming.h"
 #include "net/picoquic_private.h"
 #include "net/reset.h"
@@ -26,6 +27,7 @@
 static void engine_dispose(aiopq_engine_t *engine)
 {
     if (engine->quic != NULL) {
+        aiopq_tls_release(engine);
         picoquic_free(engine->quic);
     }
     aiopq_incoming_free(engine->incoming);
@@ -280,6 +282,25 @@ aiopq_status_t aiopq_engine_answer_incoming(aiopq_engine_t *engine, uint64_t han
         return AIOPQ_CLOSED;
     }
     return aiopq_command_post(engine, &(aiopq_command_t){.type = commands[answer], .value = handle});
+}
+
+aiopq_status_t aiopq_engine_set_certificates(aiopq_engine_t *engine, const aiopq_config_t *config,
+                                             uint64_t request)
+{
+    if (engine->was_stopped) {
+        return AIOPQ_CLOSED;
+    }
+    aiopq_identities_t *identities;
+    aiopq_status_t status = aiopq_identities_read(config, &identities);
+    if (status == AIOPQ_OK) {
+        aiopq_command_t command = {
+            .type = AIOPQ_COMMAND_CERTIFICATES, .value = request, .detail = identities};
+        status = aiopq_command_post(engine, &command);
+    }
+    if (status != AIOPQ_OK) {
+        aiopq_identities_free(identities);
+    }
+    return status;
 }
 
 uint64_t aiopq_engine_events_waiting(const aiopq_engine_t *engine)

@@ -32,6 +32,8 @@ aiopq_status_t aiopq_settings_copy(aiopq_config_t *to, const aiopq_config_t *fro
     memset(&to->certificate_chain, 0, sizeof(to->certificate_chain));
     memset(&to->private_key, 0, sizeof(to->private_key));
     to->private_key_password = NULL;
+    to->certificates = NULL;
+    to->certificate_count = 0;
     to->trusted_roots = NULL;
     to->trusted_root_count = 0;
     memset(&to->certificate_hashes, 0, sizeof(to->certificate_hashes));

@@ -7,11 +7,13 @@
 #include "net/events_out.h"
 #include "net/exporter.h"
 #include "net/flow_control.h"
+#include "net/identities.h"
 #include "net/incoming.h"
 #include "net/objects.h"
 #include "net/picoquic_private.h"
 #include "net/protocol.h"
 #include "net/reset.h"
+#include "net/tls.h"
 #include "net/watch.h"
 
 /* What a stopping engine waits at most for its CONNECTION_CLOSE frames to be sent: they go out in the next
@@ -52,7 +54,11 @@ void aiopq_command_release(aiopq_command_t *command)
 {
     aiopq_stream_unref(command->stream);
     aiopq_conn_unref(command->conn);
-    free(command->detail);
+    if (command->type == AIOPQ_COMMAND_CERTIFICATES) {
+        aiopq_identities_free(command->detail);
+    } else {
+        free(command->detail);
+    }
 }
 
 void aiopq_engine_kick(aiopq_engine_t *engine)
@@ -312,6 +318,10 @@ static void run(aiopq_engine_t *engine, aiopq_command_t *command)
         break;
     case AIOPQ_COMMAND_INCOMING_RETRY:
         aiopq_incoming_answer(engine, command->value, AIOPQ_INCOMING_RETRY);
+        break;
+    case AIOPQ_COMMAND_CERTIFICATES:
+        command->detail = aiopq_tls_set_identities(engine, command->detail);
+        aiopq_emit(engine, AIOPQ_EVENT_CERTIFICATES_SET, NULL, NULL, command->value, NULL);
         break;
     case AIOPQ_COMMAND_STOP:
         do_stop(engine);

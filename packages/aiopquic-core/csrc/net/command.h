@@ -23,6 +23,7 @@ typedef enum aiopq_command_type {
     AIOPQ_COMMAND_INCOMING_ACCEPT,    /* value = handle of the attempt, here and below */
     AIOPQ_COMMAND_INCOMING_REFUSE,
     AIOPQ_COMMAND_INCOMING_RETRY,
+    AIOPQ_COMMAND_CERTIFICATES, /* value = the number to answer with; detail = aiopq_identities_t, not malloc'd alone */
     AIOPQ_COMMAND_STOP, /* close everything and end the driver */
     AIOPQ_COMMAND_COUNT
 } aiopq_command_type_t;

@@ -1,7 +1,6 @@
 #include "net/tls.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <picoquic_internal.h>
 #include <picotls.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 
 #include "net/callbacks.h"
+#include "net/identities.h"
 #include "net/key_exchange.h"
 #include "net/pinning.h"
 
@@ -19,6 +19,7 @@ struct aiopq_tls {
     aiopq_pins_t certificate_hashes; /* if there are some, one of them decides alone */
     aiopq_pins_t pinned_keys;        /* if there are some, one of them is needed, too */
     bool accepts_none;               /* a peer without a certificate is accepted */
+    aiopq_presenter_t presenter;     /* of the identities that it has */
     ptls_key_exchange_algorithm_t *key_exchanges[AIOPQ_KEY_EXCHANGE_MAX + 1];
 };
 
@@ -99,119 +100,6 @@ static int on_verified(ptls_openssl_override_verify_certificate_t *self, ptls_t 
     return result;
 }
 
-static int give_password(char *buffer, int size, int is_write, void *password)
-{
-    (void)is_write;
-    size_t length = password != NULL ? strlen(password) : 0;
-    if (length == 0 || length > (size_t)size) {
-        return -1;
-    }
-    memcpy(buffer, password, length);
-    return (int)length;
-}
-
-static void free_chain(ptls_iovec_t *chain, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        free(chain[i].base);
-    }
-    free(chain);
-}
-
-#define CHAIN_MAX 16 /* certificates in a chain; real ones have two to four */
-
-/* Reads every certificate of the PEM text. *leaf is the first one, the caller's. */
-static aiopq_status_t read_chain(aiopq_bytes_t pem, ptls_iovec_t **chain, size_t *count, X509 **leaf)
-{
-    if (pem.length == 0) {
-        return AIOPQ_BAD_CERTIFICATE;
-    }
-    BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.length);
-    *chain = calloc(CHAIN_MAX, sizeof(**chain));
-    *count = 0;
-    *leaf = NULL;
-    if (bio == NULL || *chain == NULL) {
-        BIO_free(bio);
-        free(*chain);
-        return AIOPQ_NO_MEMORY;
-    }
-    X509 *certificate;
-    while (*count < CHAIN_MAX && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-        unsigned char *der = NULL;
-        int length = i2d_X509(certificate, &der);
-        if (length > 0 && ((*chain)[*count].base = malloc((size_t)length)) != NULL) {
-            memcpy((*chain)[*count].base, der, (size_t)length);
-            (*chain)[*count].len = (size_t)length;
-            (*count)++;
-        }
-        OPENSSL_free(der);
-        if (*leaf == NULL) {
-            *leaf = certificate;
-        } else {
-            X509_free(certificate);
-        }
-    }
-    BIO_free(bio);
-    ERR_clear_error(); /* the end of the text is an error to OpenSSL */
-    if (*count == 0) {
-        X509_free(*leaf);
-        free_chain(*chain, 0);
-        return AIOPQ_BAD_CERTIFICATE;
-    }
-    return AIOPQ_OK;
-}
-
-static aiopq_status_t read_key(aiopq_bytes_t pem, const char *password, EVP_PKEY **key)
-{
-    if (pem.length == 0) {
-        return AIOPQ_BAD_KEY;
-    }
-    BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.length);
-    if (bio == NULL) {
-        return AIOPQ_NO_MEMORY;
-    }
-    /* Without a password the callback refuses, and OpenSSL never asks on the terminal. */
-    *key = PEM_read_bio_PrivateKey(bio, NULL, give_password, (void *)(uintptr_t)password);
-    BIO_free(bio);
-    ERR_clear_error();
-    return *key != NULL ? AIOPQ_OK : AIOPQ_BAD_KEY;
-}
-
-static aiopq_status_t set_certificate(aiopq_engine_t *engine, const aiopq_config_t *config)
-{
-    ptls_context_t *context = engine->quic->tls_master_ctx;
-    ptls_iovec_t *chain;
-    size_t count;
-    X509 *leaf;
-    EVP_PKEY *key;
-    aiopq_status_t status = read_chain(config->certificate_chain, &chain, &count, &leaf);
-    if (status != AIOPQ_OK) {
-        return status;
-    }
-    status = read_key(config->private_key, config->private_key_password, &key);
-    if (status == AIOPQ_OK && X509_check_private_key(leaf, key) != 1) {
-        ERR_clear_error();
-        EVP_PKEY_free(key);
-        status = AIOPQ_KEY_MISMATCH;
-    }
-    X509_free(leaf);
-    if (status != AIOPQ_OK) {
-        free_chain(chain, count);
-        return status;
-    }
-    ptls_openssl_sign_certificate_t *signer = malloc(sizeof(*signer));
-    if (signer == NULL || ptls_openssl_init_sign_certificate(signer, key) != 0) {
-        free(signer);
-        EVP_PKEY_free(key);
-        free_chain(chain, count);
-        return signer == NULL ? AIOPQ_NO_MEMORY : AIOPQ_BAD_KEY;
-    }
-    EVP_PKEY_free(key);                         /* the signer has a reference of its own */
-    context->sign_certificate = &signer->super; /* picoquic disposes and frees it */
-    picoquic_set_tls_certificate_chain(engine->quic, chain, count); /* picoquic owns the chain */
-    return AIOPQ_OK;
-}
-
 static void free_verifier(ptls_verify_certificate_t *verifier)
 {
     ptls_openssl_dispose_verify_certificate((ptls_openssl_verify_certificate_t *)verifier);
@@ -270,7 +158,11 @@ aiopq_status_t aiopq_tls_setup(aiopq_engine_t *engine, const aiopq_config_t *con
     context->key_exchanges = engine->tls->key_exchanges;
     context->use_exporter = 1;
     if (!config->is_client || config->certificate_chain.length > 0) {
-        status = set_certificate(engine, config);
+        aiopq_identities_t *identities;
+        status = aiopq_identities_read(config, &identities);
+        aiopq_presenter_init(&engine->tls->presenter, identities);
+        context->emit_certificate = &engine->tls->presenter.emit;
+        context->sign_certificate = &engine->tls->presenter.sign;
     }
     if (status == AIOPQ_OK && (config->is_client || config->verify_peer)) {
         status = set_verifier(engine, config);
@@ -288,9 +180,22 @@ aiopq_status_t aiopq_tls_setup(aiopq_engine_t *engine, const aiopq_config_t *con
     return AIOPQ_OK;
 }
 
+aiopq_identities_t *aiopq_tls_set_identities(aiopq_engine_t *engine, aiopq_identities_t *identities)
+{
+    aiopq_identities_t *before = engine->tls->presenter.current;
+    engine->tls->presenter.current = identities;
+    return before;
+}
+
+void aiopq_tls_release(aiopq_engine_t *engine)
+{
+    ((ptls_context_t *)engine->quic->tls_master_ctx)->sign_certificate = NULL;
+}
+
 void aiopq_tls_free(aiopq_tls_t *tls)
 {
     if (tls != NULL) {
+        aiopq_identities_free(tls->presenter.current);
         aiopq_pins_dispose(&tls->certificate_hashes);
         aiopq_pins_dispose(&tls->pinned_keys);
         free(tls);

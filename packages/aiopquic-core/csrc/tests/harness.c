@@ -330,6 +330,8 @@ static void on_event(endpoint_t *endpoint, const aiopq_event_t *event)
         CHECK(!endpoint->is_ready);
         endpoint->is_ready = true;
         endpoint->port = (uint16_t)event->value;
+    } else if (event->type == AIOPQ_EVENT_CERTIFICATES_SET) {
+        endpoint->certificates_request = event->value;
     } else if (event->type == AIOPQ_EVENT_INCOMING) {
         endpoint->incoming_count++;
         endpoint->incoming = *(aiopq_incoming_info_t *)event->detail;

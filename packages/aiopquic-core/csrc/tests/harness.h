@@ -74,6 +74,7 @@ struct endpoint {
     bool is_ready, is_stopped;
     uint16_t port;
     uint64_t stop_error;
+    uint64_t certificates_request; /* of the last CERTIFICATES_SET */
     uint64_t incoming_count;
     aiopq_incoming_info_t incoming; /* the last */
 };

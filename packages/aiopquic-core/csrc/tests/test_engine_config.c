@@ -119,11 +119,11 @@ static void encrypted_key_needs_its_password(void)
     pair.client.certificate = certificate_make(&(certificate_wish_t){.key_password = "correct horse"});
     pair.server.config.certificate_chain = pair.client.certificate.chain_pem;
     pair.server.config.private_key = pair.client.certificate.key_pem;
-    CHECK_EQUAL(try_config(&pair.server.config), AIOPQ_BAD_KEY);
+    CHECK_EQUAL(try_config(&pair.server.config), AIOPQ_NO_PASSWORD);
     pair.server.config.private_key_password = "battery staple";
-    CHECK_EQUAL(try_config(&pair.server.config), AIOPQ_BAD_KEY);
+    CHECK_EQUAL(try_config(&pair.server.config), AIOPQ_WRONG_PASSWORD);
     pair.server.config.private_key_password = "";
-    CHECK_EQUAL(try_config(&pair.server.config), AIOPQ_BAD_KEY);
+    CHECK_EQUAL(try_config(&pair.server.config), AIOPQ_NO_PASSWORD);
     pair.server.config.private_key_password = "correct horse";
     CHECK_EQUAL(try_config(&pair.server.config), AIOPQ_OK);
     /* A password for a key that needs none does no harm. */

@@ -33,34 +33,33 @@ def _read(path: StrPath, what: str) -> bytes:
         ) from error
 
 
-def read_certificate(path: StrPath | None) -> bytes:
-    """A server's certificate chain, as PEM."""
-    if path is None:
+def read_certificate(source: StrPath | bytes | None) -> bytes:
+    """A certificate chain, as PEM or DER."""
+    if source is None:
         raise CertificateFileError("a server needs a certificate: set certificate_file, or call load_cert_chain()")
-    text = _read(path, "certificate file")
-    if b"-----BEGIN CERTIFICATE-----" not in text:
-        raise CertificateFileError(f"{os.fspath(path)!r} contains no PEM certificate", os.fspath(path))
-    return text
+    return _pem_or_der(source, "certificate", b"-----BEGIN CERTIFICATE-----")
 
 
-def read_private_key(path: StrPath | None) -> bytes:
-    """A server's private key, as PEM."""
-    if path is None:
+def read_private_key(source: StrPath | bytes | None) -> bytes:
+    """A private key, as PEM or DER."""
+    if source is None:
         raise CertificateFileError("a server needs a private key: set private_key_file, or call load_cert_chain()")
-    text = _read(path, "private key file")
-    if b"PRIVATE KEY-----" not in text:
-        raise CertificateFileError(f"{os.fspath(path)!r} contains no PEM private key", os.fspath(path))
-    return text
+    return _pem_or_der(source, "private key", b"PRIVATE KEY-----")
 
 
-def explain(
-    error: CertificateFileError, certificate: StrPath | None, key: StrPath | None, has_password: bool
-) -> CertificateFileError:
+def _pem_or_der(source: StrPath | bytes, what: str, mark: bytes) -> bytes:
+    """The content; what is DER shows when it is parsed, and begins with the byte of a sequence (X.690)."""
+    content = source if isinstance(source, bytes) else _read(source, f"{what} file")
+    if mark not in content and not content.startswith(b"0"):
+        path = None if isinstance(source, bytes) else os.fspath(source)
+        name = "what was given as bytes" if path is None else repr(path)
+        raise CertificateFileError(f"{name} contains no PEM {what}, and no DER either", path)
+    return content
+
+
+def explain(error: CertificateFileError, certificate: StrPath | None, key: StrPath | None) -> CertificateFileError:
     """The same error with the names of the files that it is about."""
-    text = f"{error} (certificate {_name(certificate)!r}, key {_name(key)!r})"
-    if "could not be read" in str(error):
-        text += "; is it encrypted with another password?" if has_password else "; is it encrypted?"
-    return CertificateFileError(text, _name(key))
+    return CertificateFileError(f"{error} (certificate {_name(certificate)!r}, key {_name(key)!r})", _name(key))
 
 
 def _name(path: StrPath | None) -> str | None:

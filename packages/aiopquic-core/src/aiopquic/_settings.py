@@ -37,10 +37,12 @@ class EngineSettings:
     use_pipe_waker: bool = False
     alpn: tuple[str, ...] = ()
     certificate_chain: bytes = b""
-    "PEM."
+    "PEM, or DER; empty for none."
     private_key: bytes = b""
-    "PEM."
+    "PEM, or DER."
     private_key_password: bytes | None = None
+    certificates: tuple[tuple[str, bytes, bytes, bytes | None], ...] = ()
+    "Server: others with names, each with its chain, key and password."
     trusted_roots: tuple[bytes, ...] = ()
     "DER."
     verify_peer: bool = True

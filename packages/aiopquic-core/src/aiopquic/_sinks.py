@@ -151,6 +151,9 @@ class EngineSink(Protocol):
     def connection_accepted(self, connection: Connection) -> None:
         """A peer connected; set ``connection.sink`` here."""
 
+    def certificates_set(self, request: int) -> None:
+        """Handshakes that begin from here on get the certificates of ``Engine.set_certificates``."""
+
     def connection_incoming(self, incoming: IncomingInfo) -> None:
         """A client wants to connect and waits for ``Engine.answer_incoming``; no answer drops it in time."""
 

@@ -29,6 +29,8 @@ cdef extern from "aiopquic/status.h" nogil:
         AIOPQ_STARTED
         AIOPQ_BAD_CERTIFICATE
         AIOPQ_BAD_KEY
+        AIOPQ_NO_PASSWORD
+        AIOPQ_WRONG_PASSWORD
         AIOPQ_KEY_MISMATCH
         AIOPQ_BAD_TRUST_STORE
         AIOPQ_UNKNOWN_ALGORITHM
@@ -57,6 +59,7 @@ cdef extern from "aiopquic/event.h" nogil:
         AIOPQ_EVENT_CONN_WRITABLE
         AIOPQ_EVENT_CONN_STREAMS
         AIOPQ_EVENT_CONN_PING_ACKED
+        AIOPQ_EVENT_CERTIFICATES_SET
         AIOPQ_EVENT_CONN_ANSWER
         AIOPQ_EVENT_DATAGRAMS_READABLE
         AIOPQ_EVENT_DATAGRAMS_WRITABLE
@@ -253,6 +256,11 @@ cdef extern from "aiopquic/config.h" nogil:
         AIOPQ_PMTUD_BASIC
         AIOPQ_PMTUD_DELAYED
         AIOPQ_PMTUD_BLOCKED
+    ctypedef struct aiopq_certificate_t:
+        const char *server_name
+        aiopq_bytes_t chain
+        aiopq_bytes_t key
+        const char *key_password
     ctypedef struct aiopq_config_t:
         bint is_client
         bint always_retry
@@ -270,6 +278,8 @@ cdef extern from "aiopquic/config.h" nogil:
         aiopq_bytes_t certificate_chain
         aiopq_bytes_t private_key
         const char *private_key_password
+        const aiopq_certificate_t *certificates
+        size_t certificate_count
         const aiopq_bytes_t *trusted_roots
         size_t trusted_root_count
         bint verify_peer
@@ -358,6 +368,9 @@ cdef extern from "aiopquic/engine.h" nogil:
         int64_t blocks
         int64_t protocols
     void aiopq_get_live_counts(aiopq_live_counts_t *counts)
+    aiopq_status_t aiopq_check_certificate(const aiopq_certificate_t *certificate)
+    aiopq_status_t aiopq_engine_set_certificates(
+        aiopq_engine_t *engine, const aiopq_config_t *config, uint64_t request)
     aiopq_status_t aiopq_engine_answer_incoming(aiopq_engine_t *engine, uint64_t handle, aiopq_incoming_answer_t answer)
     aiopq_status_t aiopq_check_congestion_control(const char *name)
     size_t aiopq_key_exchange_groups(uint16_t *groups)

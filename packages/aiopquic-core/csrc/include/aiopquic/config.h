@@ -27,6 +27,14 @@ typedef enum aiopq_pmtud {
     AIOPQ_PMTUD_BLOCKED    /* never */
 } aiopq_pmtud_t;
 
+/* Chain and key are PEM, or DER (the chain one certificate behind the other); a key may be encrypted in either. */
+typedef struct aiopq_certificate {
+    const char
+        *server_name; /* "name.example", or "*.name.example" for one label more; NULL: for every name */
+    aiopq_bytes_t chain, key;
+    const char *key_password; /* NULL when the key is not encrypted */
+} aiopq_certificate_t;
+
 typedef struct aiopq_config {
     bool is_client;
 
@@ -54,9 +62,12 @@ typedef struct aiopq_config {
     /* Those of the connections that speak them (protocol.h); borrowed for the engine's life. NULL ends the list. */
     const struct aiopq_protocol *protocols[AIOPQ_PROTOCOLS_MAX];
 
-    aiopq_bytes_t certificate_chain;    /* PEM; a client presents it when it has one and is asked */
-    aiopq_bytes_t private_key;          /* PEM */
-    const char *private_key_password;   /* NULL when the key is not encrypted */
+    /* As in aiopq_certificate_t. A client presents it when it has one and is asked; a server to whoever asks for a name
+     * that none of `certificates` is for, and without it refuses those. */
+    aiopq_bytes_t certificate_chain, private_key;
+    const char *private_key_password;
+    const aiopq_certificate_t *certificates; /* server: with names */
+    size_t certificate_count;
     const aiopq_bytes_t *trusted_roots; /* DER, one entry a certificate */
     size_t trusted_root_count;
     bool verify_peer;                  /* server: asks clients for a certificate */

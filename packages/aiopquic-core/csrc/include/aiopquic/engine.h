@@ -93,6 +93,14 @@ AIOPQ_API aiopq_status_t aiopq_check_congestion_control(const char *name);
  * many, at most AIOPQ_KEY_EXCHANGE_MAX. */
 AIOPQ_API size_t aiopq_key_exchange_groups(uint16_t *groups);
 
+/* AIOPQ_OK when chain and key can be read and belong together, else what is wrong. */
+AIOPQ_API aiopq_status_t aiopq_check_certificate(const aiopq_certificate_t *certificate);
+
+/* Other certificates for the handshakes to come: `certificate_chain`, its key, and `certificates` of a configuration, whose
+ * other fields are not looked at. CERTIFICATES_SET follows with `request`. When they can't be used nothing changes. */
+AIOPQ_API aiopq_status_t aiopq_engine_set_certificates(aiopq_engine_t *engine, const aiopq_config_t *config,
+                                                       uint64_t request) AIOPQ_LOOP;
+
 /* Decides about a client that an INCOMING event told of. An answer that comes too late, for a client that has been
  * dropped in the meantime, does nothing. */
 AIOPQ_API aiopq_status_t aiopq_engine_answer_incoming(aiopq_engine_t *engine, uint64_t handle,

@@ -37,6 +37,7 @@ typedef enum aiopq_event_type {
     AIOPQ_EVENT_CONN_ID_ISSUED, /* the peer was given a connection id of ours; detail = aiopq_connection_id_t */
     AIOPQ_EVENT_CONN_ID_RETIRED, /* the peer let one go; detail = aiopq_connection_id_t */
     AIOPQ_EVENT_INCOMING, /* somebody wants to connect and waits for an answer; detail = aiopq_incoming_info_t */
+    AIOPQ_EVENT_CERTIFICATES_SET, /* handshakes from here on get the new ones; value = the number of the request */
     /* to a request by its number, in value; detail = aiopq_answer_t, NULL when there was no memory for it */
     AIOPQ_EVENT_CONN_ANSWER,
     AIOPQ_EVENT_PROTOCOL, /* the connection's protocol tells something; detail = aiopq_protocol_message_t */

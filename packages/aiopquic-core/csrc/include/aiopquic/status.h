@@ -13,10 +13,12 @@ typedef enum aiopq_status {
     AIOPQ_STREAM_STOPPED,  /* the peer asked us to stop sending on this stream */
     AIOPQ_WRONG_DIRECTION, /* the stream does not flow that way */
     AIOPQ_NO_MEMORY,
-    AIOPQ_INVALID,           /* an argument is out of range */
-    AIOPQ_STARTED,           /* start was called before */
-    AIOPQ_BAD_CERTIFICATE,   /* the certificate chain can't be parsed */
-    AIOPQ_BAD_KEY,           /* the private key can't be parsed or needs another password */
+    AIOPQ_INVALID,         /* an argument is out of range */
+    AIOPQ_STARTED,         /* start was called before */
+    AIOPQ_BAD_CERTIFICATE, /* the certificate chain can't be parsed */
+    AIOPQ_BAD_KEY,     /* the private key can't be parsed, or is of a kind that TLS 1.3 does not sign with */
+    AIOPQ_NO_PASSWORD, /* the private key is encrypted and no password was given */
+    AIOPQ_WRONG_PASSWORD,    /* nor does the password that was given open it */
     AIOPQ_KEY_MISMATCH,      /* the private key does not belong to the certificate */
     AIOPQ_BAD_TRUST_STORE,   /* no usable root certificate was given */
     AIOPQ_UNKNOWN_ALGORITHM, /* no congestion control or cipher suite of that name */

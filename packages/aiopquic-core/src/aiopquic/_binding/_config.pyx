@@ -5,10 +5,12 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 
 from aiopquic._binding._convert cimport as_text, fill_address, fill_bytes
 from aiopquic._binding._network cimport Network
+from aiopquic._binding._status cimport fail
 from aiopquic.capi cimport (
     AIOPQ_ALPN_COUNT_MAX,
     AIOPQ_BIND_ADDRESS_MAX,
     AIOPQ_KEY_EXCHANGE_MAX,
+    AIOPQ_OK,
     AIOPQ_PMTUD_BASIC,
     AIOPQ_PMTUD_BLOCKED,
     AIOPQ_PMTUD_DELAYED,
@@ -17,6 +19,8 @@ from aiopquic.capi cimport (
     AIOPQ_PROTOCOLS_MAX,
     AIOPQ_RESET_SECRET_LENGTH,
     aiopq_bytes_t,
+    aiopq_certificate_t,
+    aiopq_check_certificate,
     aiopq_config_t,
     aiopq_network_clock,
     aiopq_protocol_t,
@@ -83,9 +87,7 @@ cdef fill_sockets(aiopq_config_t *config, settings):
 
 cdef fill_tls(aiopq_config_t *config, settings, list keep):
     cdef Py_ssize_t i
-    fill_bytes(&config.certificate_chain, settings.certificate_chain, keep)
-    fill_bytes(&config.private_key, settings.private_key, keep)
-    config.private_key_password = as_text(settings.private_key_password, keep)
+    fill_certificates(config, settings, keep)
     config.verify_peer = settings.verify_peer
     config.is_peer_certificate_optional = settings.is_peer_certificate_optional
     config.trusted_roots = fill_list(settings.trusted_roots, keep)
@@ -106,6 +108,37 @@ cdef fill_tls(aiopq_config_t *config, settings, list keep):
     config.keeps_sessions = settings.session_ticket_file is not None
     fill_bytes(&config.session_tickets, settings.session_tickets, keep)
     config.accepts_early_data = settings.accepts_early_data
+
+
+cdef fill_certificates(aiopq_config_t *config, settings, list keep):
+    cdef Py_ssize_t count = len(settings.certificates), i
+    cdef bytes block = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>sizeof(aiopq_certificate_t) * count)
+    cdef aiopq_certificate_t *entries = <aiopq_certificate_t *><char *>block
+    fill_bytes(&config.certificate_chain, settings.certificate_chain, keep)
+    fill_bytes(&config.private_key, settings.private_key, keep)
+    config.private_key_password = as_text(settings.private_key_password, keep)
+    keep.append(block)
+    for i, (name, chain, key, password) in enumerate(settings.certificates):
+        fill_certificate(&entries[i], name, chain, key, password, keep)
+    config.certificates = entries
+    config.certificate_count = <size_t>count
+
+
+cdef fill_certificate(aiopq_certificate_t *entry, name, bytes chain, bytes key, password, list keep):
+    entry.server_name = as_text(name, keep)
+    fill_bytes(&entry.chain, chain, keep)
+    fill_bytes(&entry.key, key, keep)
+    entry.key_password = as_text(password, keep)
+
+
+def check_certificate(bytes chain, bytes key, password):
+    """Raise CertificateFileError unless both can be read and belong together; PEM or DER."""
+    cdef aiopq_certificate_t certificate
+    cdef list keep = []
+    fill_certificate(&certificate, None, chain, key, password, keep)
+    status = aiopq_check_certificate(&certificate)
+    if status != AIOPQ_OK:
+        fail(status, None)
 
 
 # A list of runs of bytes; `keep` gets its memory, too.

@@ -4,7 +4,7 @@ cimport cython
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from aiopquic._binding._config cimport fill_config
+from aiopquic._binding._config cimport fill_certificates, fill_config
 from aiopquic._binding._connection cimport Connection, wrap_connection
 from aiopquic._binding._convert cimport (
     answer_bytes,
@@ -19,6 +19,7 @@ from aiopquic._binding._convert cimport (
 from aiopquic._binding._status cimport fail
 from aiopquic._binding._stream cimport Stream, wrap_stream
 from aiopquic.capi cimport (
+    AIOPQ_EVENT_CERTIFICATES_SET,
     AIOPQ_EVENT_CONN_ANSWER,
     AIOPQ_EVENT_CONN_CLOSED,
     AIOPQ_EVENT_CONN_CREATED,
@@ -75,6 +76,7 @@ from aiopquic.capi cimport (
     aiopq_engine_next_event,
     aiopq_engine_rearm,
     aiopq_engine_session_tickets,
+    aiopq_engine_set_certificates,
     aiopq_engine_start,
     aiopq_engine_stop,
     aiopq_engine_t,
@@ -175,6 +177,19 @@ cdef class Engine:
         finally:
             free(tickets)
 
+    def set_certificates(self, settings, uint64_t request):
+        """Present the certificates of ``settings`` from here on; ``certificates_set`` tells since when.
+
+        Raises CertificateFileError, and nothing has changed.
+        """
+        cdef aiopq_config_t config
+        cdef list keep = []
+        memset(&config, 0, sizeof(config))
+        fill_certificates(&config, settings, keep)
+        status = aiopq_engine_set_certificates(self._ptr, &config, request)
+        if status != AIOPQ_OK:
+            fail(status, None)
+
     def rearm(self):
         """Make the descriptor readable, for events that were taken from the engine and not yet handed on."""
         aiopq_engine_rearm(self._ptr)
@@ -271,6 +286,8 @@ cdef class Engine:
             self.sink.engine_ready(<int>event.value)
         elif event.type == AIOPQ_EVENT_ENGINE_STOPPED:
             self.sink.engine_stopped(<int>event.value)
+        elif event.type == AIOPQ_EVENT_CERTIFICATES_SET:
+            self.sink.certificates_set(event.value)
         elif event.type == AIOPQ_EVENT_INCOMING:
             self.sink.connection_incoming(incoming_info(<aiopq_incoming_info_t *>event.detail))
 

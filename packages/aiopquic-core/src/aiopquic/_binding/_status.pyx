@@ -7,6 +7,7 @@ from aiopquic.capi cimport (
     AIOPQ_CLOSED,
     AIOPQ_KEY_MISMATCH,
     AIOPQ_NO_MEMORY,
+    AIOPQ_NO_PASSWORD,
     AIOPQ_STARTED,
     AIOPQ_STREAM_FINISHED,
     AIOPQ_STREAM_STOPPED,
@@ -14,6 +15,7 @@ from aiopquic.capi cimport (
     AIOPQ_UNKNOWN_ALGORITHM,
     AIOPQ_WOULD_BLOCK,
     AIOPQ_WRONG_DIRECTION,
+    AIOPQ_WRONG_PASSWORD,
     aiopq_status_name,
     aiopq_status_t,
 )
@@ -42,7 +44,8 @@ cdef object fail(aiopq_status_t status, object stream_id):
         raise MemoryError("the engine found no memory")
     if status == AIOPQ_STARTED:
         raise RuntimeError("this transport was started already; make another one")
-    if status in (AIOPQ_BAD_CERTIFICATE, AIOPQ_BAD_KEY, AIOPQ_KEY_MISMATCH, AIOPQ_BAD_TRUST_STORE):
+    if status in (AIOPQ_BAD_CERTIFICATE, AIOPQ_BAD_KEY, AIOPQ_NO_PASSWORD, AIOPQ_WRONG_PASSWORD, AIOPQ_KEY_MISMATCH,
+                  AIOPQ_BAD_TRUST_STORE):
         raise exceptions.CertificateFileError(aiopq_status_name(status).decode())
     if status == AIOPQ_UNKNOWN_ALGORITHM:
         raise exceptions.ConfigurationError("unknown congestion control algorithm or cipher suite")

@@ -160,7 +160,7 @@ class TransportContext(TransportDatagrams):
         try:
             engine = Engine(settings)
         except CertificateFileError as error:
-            raise explain(error, cert_file, key_file, bool(key_password)) from None
+            raise explain(error, cert_file, key_file) from None
         engine.sink = self
         self._alpn = names
         self._ticket_file = settings.session_ticket_file

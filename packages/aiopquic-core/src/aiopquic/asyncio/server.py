@@ -9,6 +9,7 @@ from typing import Self
 
 from aiopquic.asyncio.protocol import QuicConnectionProtocol, StreamHandler
 from aiopquic.exceptions import ConfigurationError
+from aiopquic.quic._identities import CertificateSource, NamedCertificates
 from aiopquic.quic.compat import TransportNames
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
@@ -86,6 +87,32 @@ class QuicServer:
     @property
     def _transport(self) -> TransportNames:
         return self._engine._transport
+
+    async def reload_certificate(
+        self,
+        certificate: CertificateSource | None = None,
+        private_key: CertificateSource | None = None,
+        password: str | bytes | None = None,
+        *,
+        certificates: NamedCertificates | None = None,
+    ) -> None:
+        """Present other certificates, to handshakes that begin when this has returned; open connections live on.
+
+        Without arguments the files that the server was started with are read again.
+
+        Args:
+            certificate: a path or bytes, as for :func:`serve`; None leaves the one of before, read again.
+            private_key: None when it is in the same file.
+            password: of the private key.
+            certificates: those with names; None leaves the ones of before, read again.
+
+        Raises:
+            CertificateFileError: one of them can't be used; nothing has changed.
+            RuntimeError: the server is closed.
+
+        Cancellation: the change is made or not; nothing else is left of it.
+        """
+        await self._engine.reload_certificate(certificate, private_key, password, certificates=certificates)
 
     def close(self) -> None:
         """Close every connection and the sockets; :meth:`wait_closed` tells when it is done."""

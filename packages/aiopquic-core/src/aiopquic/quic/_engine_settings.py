@@ -7,15 +7,17 @@ import os
 import socket
 import ssl
 import sys
+from typing import Any
 
 from aiopquic._driver import runs_inline, uses_portable_loop
-from aiopquic._files import StrPath, check_keylog, qlog_folder, read_certificate, read_private_key, trusted_roots
+from aiopquic._files import StrPath, check_keylog, qlog_folder, trusted_roots
 from aiopquic._settings import EngineSettings
 from aiopquic._simulation import placed
 from aiopquic.exceptions import CertificateFileError, ConfigurationError
+from aiopquic.quic._identities import named_identities, read_identity
 from aiopquic.quic.configuration import QUIC_V1, QuicConfiguration
 
-__all__ = ["alpn_of", "check_host", "engine_settings"]
+__all__ = ["alpn_of", "certificate_settings", "check_host", "engine_settings"]
 
 #: Asked of the system for each socket: enough for the bursts of a fast sender on one host.
 _SOCKET_BUFFER_BYTES = 4 << 20
@@ -46,7 +48,6 @@ def engine_settings(
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
     keylog_file = _path(configuration.secrets_log_file) or os.environ.get("SSLKEYLOGFILE") or None
     check_keylog(keylog_file)
-    certificate, key = _own_certificate(configuration)
     settings = EngineSettings(
         is_client=configuration.is_client,
         always_retry=always_retry,
@@ -63,9 +64,7 @@ def engine_settings(
         certificate_hashes=tuple(configuration.server_certificate_hashes or ()),
         pinned_keys=tuple(configuration.pinned_keys or ()),
         stateless_reset_secret=configuration.stateless_reset_secret or b"",
-        certificate_chain=certificate,
-        private_key=key,
-        private_key_password=_bytes(configuration.private_key_password) if key else None,
+        **certificate_settings(configuration),
         trusted_roots=_trusted_roots(configuration),
         keylog_file=keylog_file,
         qlog_dir=qlog_folder(configuration.qlog_dir),
@@ -99,17 +98,21 @@ def engine_settings(
     return placed(settings)
 
 
-def _own_certificate(configuration: QuicConfiguration) -> tuple[bytes, bytes]:
-    """Chain and key as PEM: a server's always, a client's when it has them."""
+def certificate_settings(configuration: QuicConfiguration) -> dict[str, Any]:
+    """The fields of the settings that say who we are, read and checked: a server always, a client when it has them."""
     certificate, key = configuration.certificate_file, configuration.private_key_file
-    if configuration.is_client:
-        if certificate is None and key is None:
-            return b"", b""
-        if certificate is None or key is None:
-            raise CertificateFileError(
-                "a client's certificate needs its key: set certificate_file and private_key_file"
-            )
-    return read_certificate(certificate), read_private_key(key)
+    named = named_identities(configuration.certificates)
+    if (configuration.is_client or named) and certificate is None and key is None:
+        return {"certificates": named}
+    if configuration.is_client and (certificate is None or key is None):
+        raise CertificateFileError("a client's certificate needs its key: set certificate_file and private_key_file")
+    own = read_identity(certificate, key, configuration.private_key_password)
+    return {
+        "certificate_chain": own.chain,
+        "private_key": own.key,
+        "private_key_password": own.password,
+        "certificates": named,
+    }
 
 
 def _trusted_roots(configuration: QuicConfiguration) -> tuple[bytes, ...]:
@@ -147,7 +150,3 @@ def _check_incoming(settings: EngineSettings) -> None:
 
 def _path(value: StrPath | None) -> str | None:
     return None if value is None else os.fspath(value)
-
-
-def _bytes(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value

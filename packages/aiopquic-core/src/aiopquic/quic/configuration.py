@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from aiopquic._binding._engine import is_congestion_control, key_exchange_groups
 from aiopquic._driver import runs_inline
 from aiopquic._files import StrPath
 from aiopquic.exceptions import ConfigurationError
+from aiopquic.quic._identities import NamedCertificates, server_name_of
 
 __all__ = ["CIPHER_SUITES", "QUIC_V1", "QUIC_V2", "QuicConfiguration", "available_key_exchange_groups"]
 
@@ -30,8 +31,6 @@ _MAX_ALPN_OFFERED = 16
 _MAX_ALPN_ACCEPTED = 31
 
 _PATHS = (
-    "certificate_file",
-    "private_key_file",
     "cafile",
     "capath",
     "secrets_log_file",
@@ -82,10 +81,15 @@ class QuicConfiguration:
     "Bytes of the largest DATAGRAM frame that the peer may send (RFC 9221 section 3); None or 0 takes none."
     server_name: str | None = None
     "Client: the name for SNI, and that the certificate must carry; None takes the host that is connected to."
-    certificate_file: StrPath | None = None
-    "A PEM file with the certificate chain, one's own first; a client presents it when the server asks."
-    private_key_file: StrPath | None = None
-    "A PEM file with the private key."
+    certificate_file: StrPath | bytes | None = None
+    """The certificate chain, one's own first: a file, or its content as bytes; PEM or DER. A client presents it to
+    servers that ask."""
+    private_key_file: StrPath | bytes | None = None
+    "The private key in the same ways."
+    certificates: NamedCertificates | None = None
+    """Server: other certificates by the name that clients ask for, such as {"a.example": ("a.pem", "a.key"),
+    "*.b.example": ("b.pem", "b.key", password)}. Whoever asks for no such name gets the one of certificate_file, or,
+    if there is none, is refused (unrecognized_name)."""
     private_key_password: str | bytes | None = None
     "Decrypts the private key."
     verify_mode: int | None = None
@@ -161,7 +165,7 @@ class QuicConfiguration:
         self.validate()
 
     def load_cert_chain(
-        self, certfile: StrPath, keyfile: StrPath | None = None, password: str | bytes | None = None
+        self, certfile: StrPath | bytes, keyfile: StrPath | bytes | None = None, password: str | bytes | None = None
     ) -> None:
         """Use this certificate chain, and the private key of ``keyfile`` or of the same file."""
         self.certificate_file = certfile
@@ -219,6 +223,13 @@ class QuicConfiguration:
             value = getattr(self, name)
             if value is not None and not isinstance(value, str | os.PathLike):
                 raise ConfigurationError(f"{name} is a path, or None, not {value!r}")
+        for name in ("certificate_file", "private_key_file"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str | bytes | os.PathLike):
+                raise ConfigurationError(f"{name} is a path, the content as bytes, or None, not {value!r}")
+            if isinstance(value, str) and "-----BEGIN" in value:
+                raise ConfigurationError(f"{name} is a path: give its content as bytes, with text.encode()")
+        self._validate_named()
         if self.cadata is not None and not isinstance(self.cadata, str | bytes):
             raise ConfigurationError(f"cadata is PEM text or DER bytes, or None, not {self.cadata!r}")
         password = self.private_key_password
@@ -230,6 +241,24 @@ class QuicConfiguration:
         host = self.server_name
         if host is not None and (not isinstance(host, str) or not 1 <= len(host.encode()) <= 255 or "\0" in host):
             raise ConfigurationError(f"server_name is a text of 1 to 255 bytes without NUL, or None, not {host!r}")
+
+    def _validate_named(self) -> None:
+        if self.certificates is None:
+            return
+        if self.is_client:
+            raise ConfigurationError("certificates are for servers: a client has certificate_file")
+        if not isinstance(self.certificates, Mapping) or not self.certificates:
+            raise ConfigurationError(
+                f'certificates are like {{"a.example": ("a.pem", "a.key")}}, or None, not {self.certificates!r}'
+            )
+        for name, source in self.certificates.items():
+            server_name_of(name)
+            is_pair = isinstance(source, Sequence) and not isinstance(source, str | bytes) and len(source) in (2, 3)
+            if not is_pair or not all(isinstance(part, str | bytes | os.PathLike) for part in source[:2]):
+                raise ConfigurationError(
+                    f"certificates[{name!r}] is a certificate and its key, each a path or bytes, and the key's "
+                    f"password if it has one, not {source!r}"
+                )
 
     def _validate_times(self) -> None:
         self._require("idle_timeout", 0, 10**6, "seconds, 0 for none", is_whole=False)

@@ -11,15 +11,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aiopquic._binding._engine import Engine
-from aiopquic._files import explain
 from aiopquic._settings import EngineSettings
 from aiopquic._tickets import load_tickets, save_tickets
-from aiopquic.exceptions import BindError, CertificateFileError, ConfigurationError
-from aiopquic.quic._engine_settings import engine_settings
+from aiopquic.exceptions import BindError, CloseKind, CloseReason, ConfigurationError
+from aiopquic.quic._engine_settings import certificate_settings, engine_settings
+from aiopquic.quic._identities import CertificateSource, NamedCertificates
 from aiopquic.quic.compat import TransportNames
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.loop_end import close_with_loop
 from aiopquic.quic.protocols import Undecided
+from aiopquic.quic.requests import ConnectionRequests
 from aiopquic.quic.waiters import can_hear
 
 if TYPE_CHECKING:
@@ -89,14 +90,10 @@ class QuicEngine:
         self._is_stopped = False
         self._ready_waiter: asyncio.Future[int] | None = None
         self._stopped_waiter: asyncio.Future[None] | None = None
+        self._requests = ConnectionRequests()
 
     def _make(self, settings: EngineSettings) -> Engine:
-        configuration = self.configuration
-        try:
-            engine = Engine(settings)
-        except CertificateFileError as error:
-            files = configuration.certificate_file, configuration.private_key_file
-            raise explain(error, *files, bool(configuration.private_key_password)) from None
+        engine = Engine(settings)
         engine.sink = self
         return engine
 
@@ -204,6 +201,31 @@ class QuicEngine:
             raise self._bind_error()
         return self._port
 
+    async def reload_certificate(
+        self,
+        certificate: CertificateSource | None = None,
+        private_key: CertificateSource | None = None,
+        password: str | bytes | None = None,
+        *,
+        certificates: NamedCertificates | None = None,
+    ) -> None:
+        """Present other certificates from the next handshake on; see :meth:`aiopquic.Server.reload_certificate`."""
+        if self._is_stopping or self._is_stopped or not self._engine.is_running:
+            raise RuntimeError("the server is closed: it takes no more certificates")
+        changed: dict[str, Any] = {} if certificates is None else {"certificates": certificates}
+        if certificate is not None:
+            changed["certificate_file"] = certificate
+            changed["private_key_file"] = certificate if private_key is None else private_key
+            changed["private_key_password"] = password
+        elif private_key is not None or password is not None:
+            raise ConfigurationError("a private key is of no use without its certificate: give certificate, too")
+        configuration = replace(self.configuration, **changed)
+        loop = asyncio.get_running_loop()
+        identity = await loop.run_in_executor(None, certificate_settings, configuration)
+        settings = replace(self.settings, **identity)
+        await self._requests.ask(lambda number: self._engine.set_certificates(settings, number))
+        self.configuration, self.settings = configuration, settings
+
     def _bind_error(self) -> BindError:
         where = ", ".join(self.settings.bind_addresses) or "any address"
         text = f"UDP port {self.settings.local_port} of {where} can't be bound: {os.strerror(self._error)}"
@@ -259,10 +281,14 @@ class QuicEngine:
     def engine_stopped(self, error: int) -> None:
         self._is_stopped = True
         self._error = error
+        self._requests.connection_closed(CloseReason(CloseKind.LOCAL_FAILURE, reason="the server was closed"))
         if waiter := can_hear(self._ready_waiter):
             waiter.set_result(0)
         if stopped := can_hear(self._stopped_waiter):
             stopped.set_result(None)
+
+    def certificates_set(self, request: int) -> None:
+        self._requests.answered(request, None)
 
     def connection_accepted(self, connection: Connection) -> None:
         if self._by_alpn:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, Unpack
 
-from aiopquic._files import StrPath
 from aiopquic.exceptions import ConfigurationError
+from aiopquic.quic._identities import CertificateSource, NamedCertificates
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
 from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
@@ -30,8 +30,8 @@ def serve(
     *,
     alpn: Sequence[str] | None = None,
     protocols: Sequence[ServerProtocol] = (),
-    certificate: StrPath | None = None,
-    private_key: StrPath | None = None,
+    certificate: CertificateSource | None = None,
+    private_key: CertificateSource | None = None,
     incoming: IncomingCallback | None = None,
     retry: bool = False,
     configuration: QuicConfiguration | None = None,
@@ -54,8 +54,8 @@ def serve(
         alpn: the application protocols, the most wanted first; ``configuration`` may have them.
         protocols: others that are spoken on the same port, such as ``aiopquic_webtransport.WebTransport(app)``; each
             has the connections of its own ALPN, which the handler does not see.
-        certificate: a PEM file with the certificate chain, the server's own first.
-        private_key: a PEM file with its key; None when it is in the same file.
+        certificate: the certificate chain, the server's own first: a file, or its content as bytes; PEM or DER.
+        private_key: its key in the same ways; None when it is in the same file.
         incoming: a function or coroutine function that sees each client before its handshake, as an
             :class:`aiopquic.Incoming`, and answers with a :class:`aiopquic.Decision`: accept, refuse, or have the
             address proven first.
@@ -161,6 +161,32 @@ class Server:
     def connections(self) -> list[Connection]:
         """The connections whose handlers run, without those of the ``protocols``."""
         return self._hosting.connections
+
+    async def reload_certificate(
+        self,
+        certificate: CertificateSource | None = None,
+        private_key: CertificateSource | None = None,
+        password: str | bytes | None = None,
+        *,
+        certificates: NamedCertificates | None = None,
+    ) -> None:
+        """Present other certificates, to handshakes that begin when this has returned; open connections live on.
+
+        Without arguments the files that the server was started with are read again.
+
+        Args:
+            certificate: a path or bytes, as for :func:`serve`; None leaves the one of before, read again.
+            private_key: None when it is in the same file.
+            password: of the private key.
+            certificates: those with names; None leaves the ones of before, read again.
+
+        Raises:
+            CertificateFileError: one of them can't be used; nothing has changed.
+            RuntimeError: the server is closed.
+
+        Cancellation: the change is made or not; nothing else is left of it.
+        """
+        await self._engine.reload_certificate(certificate, private_key, password, certificates=certificates)
 
     # ---- the end ----
 

@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from aiopquic._files import StrPath
 from aiopquic.exceptions import ConfigurationError
+from aiopquic.quic._identities import NamedCertificates
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.protocols import ServerProtocol, with_protocols
 
@@ -53,10 +54,10 @@ class SharedSettings(TypedDict, total=False):
 class ClientSettings(SharedSettings, total=False):
     """What a client can set."""
 
-    certificate_file: StrPath | None
+    certificate_file: StrPath | bytes | None
     connection_attempt_delay: float
     pinned_keys: Sequence[bytes] | None
-    private_key_file: StrPath | None
+    private_key_file: StrPath | bytes | None
     server_certificate_hashes: Sequence[bytes] | None
     server_name: str | None
     session_ticket_file: StrPath | None
@@ -65,6 +66,7 @@ class ClientSettings(SharedSettings, total=False):
 class ServerSettings(SharedSettings, total=False):
     """What a server can set."""
 
+    certificates: NamedCertificates | None
     early_data: bool
     max_connections: int
     stateless_reset_secret: bytes | None
