@@ -2,6 +2,7 @@
 #include "driver/linux_io.h"
 
 #include <errno.h>
+#include <picoquic_utils.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,17 +39,22 @@ static void set_port(struct sockaddr_storage *address, uint16_t port)
 static int open_socket(aiopq_linux_io_t *io, struct sockaddr_storage address, uint16_t port)
 {
     const aiopq_config_t *config = &io->engine->config;
+    if (io->socket_count == AIOPQ_SOCKETS_MAX) {
+        return EMFILE;
+    }
     aiopq_udp_socket_t *s = &io->sockets[io->socket_count];
     set_port(&address, port);
     int error = aiopq_udp_open(s, &address, config->socket_buffer_bytes, aiopq_ecn_mark(io->engine));
     if (error == 0) {
-        io->socket_count++;
+        io->users[io->socket_count++] = 1;
     }
     return error;
 }
 
 void aiopq_linux_io_close(aiopq_linux_io_t *io)
 {
+    io->engine->open_local = NULL;
+    io->engine->close_local = NULL;
     while (io->socket_count > 0) {
         aiopq_udp_close(&io->sockets[--io->socket_count]);
     }
@@ -81,9 +87,60 @@ static int open_all(aiopq_linux_io_t *io, const struct sockaddr_storage *address
     return error;
 }
 
+/* ---- further local addresses ---- */
+
+static uint16_t port_of(const struct sockaddr_storage *address)
+{
+    return ntohs(address->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)address)->sin6_port
+                                                : ((const struct sockaddr_in *)address)->sin_port);
+}
+
+/* The place of the socket that sends from that address; socket_count when none does. */
+static size_t socket_at(const aiopq_linux_io_t *io, const struct sockaddr_storage *address)
+{
+    size_t i = 0;
+    for (; i < io->socket_count; i++) {
+        const struct sockaddr_storage *bound = &io->sockets[i].bound;
+        if (bound->ss_family == address->ss_family && port_of(bound) == port_of(address) &&
+            (aiopq_udp_is_wildcard(bound) ||
+             picoquic_compare_ip_addr((const struct sockaddr *)bound, (const struct sockaddr *)address) ==
+                 0)) {
+            break;
+        }
+    }
+    return i;
+}
+
+static int open_local(void *context, struct sockaddr_storage *address)
+{
+    aiopq_linux_io_t *io = context;
+    size_t place = port_of(address) != 0 ? socket_at(io, address) : io->socket_count;
+    if (place < io->socket_count) {
+        io->users[place]++;
+        return 0;
+    }
+    int error = open_socket(io, *address, port_of(address));
+    if (error == 0) {
+        set_port(address, aiopq_udp_port(&io->sockets[place]));
+    }
+    return error;
+}
+
+static void close_local(void *context, const struct sockaddr_storage *address)
+{
+    aiopq_linux_io_t *io = context;
+    size_t place = socket_at(io, address);
+    if (place < io->socket_count && --io->users[place] == 0) {
+        aiopq_udp_close(&io->sockets[place]);
+        io->socket_count--;
+        io->sockets[place] = io->sockets[io->socket_count];
+        io->users[place] = io->users[io->socket_count];
+    }
+}
+
 int aiopq_linux_io_open(aiopq_linux_io_t *io)
 {
-    struct sockaddr_storage addresses[AIOPQ_SOCKETS_MAX];
+    struct sockaddr_storage addresses[AIOPQ_BIND_ADDRESS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < AIOPQ_BIND_ADDRESS_MAX; i++) {
         if (io->engine->config.bind_addresses[i].ss_family != AF_UNSPEC) {
@@ -96,7 +153,13 @@ int aiopq_linux_io_open(aiopq_linux_io_t *io)
         addresses[1].ss_family = AF_INET6;
         count = 2;
     }
-    return open_all(io, addresses, count);
+    int error = open_all(io, addresses, count);
+    if (error == 0) {
+        io->engine->open_local = open_local;
+        io->engine->close_local = close_local;
+        io->engine->local_context = io;
+    }
+    return error;
 }
 
 /* ---- datagrams ---- */
@@ -123,8 +186,13 @@ bool aiopq_linux_io_receive(aiopq_linux_io_t *io, aiopq_udp_socket_t *s, int bat
     return got_any;
 }
 
-static aiopq_udp_socket_t *socket_for(aiopq_linux_io_t *io, int family)
+/* picoquic names no source before it knows one: then it is the first of the family. */
+static aiopq_udp_socket_t *socket_for(aiopq_linux_io_t *io, int family, const struct sockaddr_storage *from)
 {
+    if (from->ss_family == family) {
+        size_t place = socket_at(io, from);
+        return place < io->socket_count ? &io->sockets[place] : NULL;
+    }
     for (size_t i = 0; i < io->socket_count; i++) {
         if (io->sockets[i].family == family) {
             return &io->sockets[i];
@@ -136,9 +204,9 @@ static aiopq_udp_socket_t *socket_for(aiopq_linux_io_t *io, int family)
 /* True when the batch is gone, one way or the other. */
 static bool send_pending(aiopq_linux_io_t *io, picoquic_cnx_t *cnx, uint64_t now_us)
 {
-    aiopq_udp_socket_t *s = socket_for(io, io->pending_to.ss_family);
+    aiopq_udp_socket_t *s = socket_for(io, io->pending_to.ss_family, &io->pending_from);
     aiopq_send_result_t result = AIOPQ_SEND_UNREACHABLE;
-    errno = EAFNOSUPPORT;
+    errno = EADDRNOTAVAIL;
     if (s != NULL) {
         result = aiopq_udp_send(s, io->send_buffer, io->pending_length, io->pending_segment, &io->pending_to,
                                 &io->pending_from, io->pending_interface);

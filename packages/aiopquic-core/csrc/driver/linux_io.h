@@ -5,12 +5,14 @@
 #include "driver/udp_socket.h"
 #include "engine/engine.h"
 
-#define AIOPQ_SOCKETS_MAX AIOPQ_BIND_ADDRESS_MAX
+/* One socket per address family, and those that connections open to send from elsewhere. */
+#define AIOPQ_SOCKETS_MAX 64
 
-/* One socket per address family. Everything in it belongs to the thread that runs the driver. */
+/* Everything in it belongs to the thread that runs the driver. Sockets come and go in any turn. */
 typedef struct aiopq_linux_io {
     aiopq_engine_t *engine; /* borrowed */
     aiopq_udp_socket_t sockets[AIOPQ_SOCKETS_MAX];
+    size_t users[AIOPQ_SOCKETS_MAX]; /* connections that opened it; those of the configuration have one more */
     size_t socket_count;
     uint8_t *receive_buffer;
     uint8_t *send_buffer;
@@ -26,7 +28,8 @@ typedef struct aiopq_linux_io {
 bool aiopq_linux_io_init(aiopq_linux_io_t *io, aiopq_engine_t *engine);
 void aiopq_linux_io_dispose(aiopq_linux_io_t *io);
 
-/* Opens a socket for each address of the configuration, all on the port of the first. Returns 0 or an errno. */
+/* Opens a socket for each address of the configuration, all on the port of the first, and lets the engine open
+ * further ones. Returns 0 or an errno. */
 int aiopq_linux_io_open(aiopq_linux_io_t *io);
 void aiopq_linux_io_close(aiopq_linux_io_t *io);
 

@@ -38,6 +38,7 @@ struct aiopq_network {
     uint16_t next_port;
     aiopq_link_config_t default_link;
     aiopq_sim_node_t *nodes; /* in the order they were attached */
+    aiopq_sim_node_t *following; /* whose turn is next; nodes come and go in the turns of others */
     route_t *routes;
     translation_t *translations;
     datagram_t **heap; /* the earliest first */
@@ -248,6 +249,9 @@ void aiopq_sim_detach(aiopq_network_t *network, aiopq_sim_node_t *node)
             link = &(*link)->next;
         }
         *link = node->next;
+        if (network->following == node) {
+            network->following = node->next;
+        }
         node->is_attached = false;
     }
 }
@@ -434,9 +438,8 @@ static bool do_due(aiopq_network_t *network)
         deliver(network, heap_pop(network));
     }
     bool has_events = false;
-    aiopq_sim_node_t *next;
-    for (aiopq_sim_node_t *node = network->nodes; node != NULL; node = next) {
-        next = node->next; /* a node may leave in its turn */
+    for (aiopq_sim_node_t *node = network->nodes; node != NULL; node = network->following) {
+        network->following = node->next;
         if (node->is_woken || node->wake_us <= network->now_us) {
             node->is_woken = false;
             has_events |= node->turn(node, network->now_us);

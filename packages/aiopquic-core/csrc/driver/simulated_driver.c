@@ -1,5 +1,6 @@
 /* The simulated driver: an engine on a simulated network, stepped by aiopq_network_run() on the loop thread. */
 #include <errno.h>
+#include <picoquic_utils.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,33 +13,137 @@
 /* Datagrams an engine sends in one turn, before others of the same instant have theirs. */
 #define SEND_MAX_PER_TURN 256
 
+/* A further address that connections send from. */
+typedef struct local_node {
+    aiopq_sim_node_t node; /* first: the network hands it back */
+    aiopq_driver_t *driver;
+    size_t users;
+    struct local_node *next;
+} local_node_t;
+
 struct aiopq_driver {
     aiopq_sim_node_t node; /* first: the network hands it back */
     aiopq_engine_t *engine;
+    local_node_t *locals;
     uint8_t ecn; /* what the congestion controller wants on its datagrams */
     bool has_ended;
 };
 
-static void receive(aiopq_sim_node_t *node, uint64_t now_us, uint8_t *bytes, size_t length,
-                    const struct sockaddr_storage *from, const struct sockaddr_storage *to, uint8_t ecn)
+static void take(aiopq_engine_t *engine, uint64_t now_us, uint8_t *bytes, size_t length,
+                 const struct sockaddr_storage *from, const struct sockaddr_storage *to, uint8_t ecn)
 {
-    aiopq_engine_t *engine = ((aiopq_driver_t *)node)->engine;
     aiopq_datagram_t datagram = {.bytes = bytes, .length = length, .from = from, .to = to, .ecn = ecn};
     engine->now_us = now_us;
     aiopq_engine_receive(engine, &datagram, now_us);
 }
 
-/* picoquic names no source before it knows one. */
-static const struct sockaddr_storage *source_for(const aiopq_driver_t *driver,
+static void receive(aiopq_sim_node_t *node, uint64_t now_us, uint8_t *bytes, size_t length,
+                    const struct sockaddr_storage *from, const struct sockaddr_storage *to, uint8_t ecn)
+{
+    take(((aiopq_driver_t *)node)->engine, now_us, bytes, length, from, to, ecn);
+}
+
+/* ---- further local addresses ---- */
+
+static void receive_local(aiopq_sim_node_t *node, uint64_t now_us, uint8_t *bytes, size_t length,
+                          const struct sockaddr_storage *from, const struct sockaddr_storage *to, uint8_t ecn)
+{
+    aiopq_driver_t *driver = ((local_node_t *)node)->driver;
+    take(driver->engine, now_us, bytes, length, from, to, ecn);
+    driver->node.is_woken = true;
+}
+
+/* The driver's own turn does the work. */
+static bool turn_local(aiopq_sim_node_t *node, uint64_t now_us)
+{
+    (void)now_us;
+    node->wake_us = UINT64_MAX;
+    return false;
+}
+
+static bool is_at(const aiopq_sim_node_t *node, const struct sockaddr_storage *address)
+{
+    for (size_t i = 0; i < AIOPQ_BIND_ADDRESS_MAX; i++) {
+        if (node->addresses[i].ss_family == address->ss_family &&
+            picoquic_compare_addr((const struct sockaddr *)&node->addresses[i],
+                                  (const struct sockaddr *)address) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static local_node_t **find_local(aiopq_driver_t *driver, const struct sockaddr_storage *address)
+{
+    local_node_t **link = &driver->locals;
+    while (*link != NULL && !is_at(&(*link)->node, address)) {
+        link = &(*link)->next;
+    }
+    return link;
+}
+
+static int open_local(void *context, struct sockaddr_storage *address)
+{
+    aiopq_driver_t *driver = context;
+    if (is_at(&driver->node, address)) {
+        return 0;
+    }
+    local_node_t *local = *find_local(driver, address);
+    if (local == NULL) {
+        local = calloc(1, sizeof(*local));
+        if (local == NULL) {
+            return ENOMEM;
+        }
+        local->node.addresses[0] = *address;
+        local->node.receive = receive_local;
+        local->node.turn = turn_local;
+        local->driver = driver;
+        int error = aiopq_sim_attach(driver->engine->config.network, &local->node);
+        if (error != 0) {
+            free(local);
+            return error;
+        }
+        *address = local->node.addresses[0];
+        local->next = driver->locals;
+        driver->locals = local;
+    }
+    local->users++;
+    return 0;
+}
+
+static void drop_local(aiopq_driver_t *driver, local_node_t **link)
+{
+    local_node_t *local = *link;
+    *link = local->next;
+    aiopq_sim_detach(driver->engine->config.network, &local->node);
+    free(local);
+}
+
+static void close_local(void *context, const struct sockaddr_storage *address)
+{
+    aiopq_driver_t *driver = context;
+    local_node_t **link = find_local(driver, address);
+    if (*link != NULL && --(*link)->users == 0) {
+        drop_local(driver, link);
+    }
+}
+
+/* ---- sending ---- */
+
+/* picoquic names no source before it knows one. NULL for an address that is not ours. */
+static const struct sockaddr_storage *source_for(aiopq_driver_t *driver,
                                                  const struct sockaddr_storage *from, int family)
 {
     const struct sockaddr_storage *addresses = driver->node.addresses;
+    if (from->ss_family == family) {
+        return is_at(&driver->node, from) || *find_local(driver, from) != NULL ? from : NULL;
+    }
     for (size_t i = 0; i < AIOPQ_BIND_ADDRESS_MAX; i++) {
         if (addresses[i].ss_family == family) {
             return &addresses[i];
         }
     }
-    return from->ss_family == family ? from : NULL;
+    return NULL;
 }
 
 /* True when picoquic may have more to send. */
@@ -73,6 +178,11 @@ static void finish(aiopq_driver_t *driver, int system_error)
 {
     if (!driver->has_ended) {
         driver->has_ended = true;
+        driver->engine->open_local = NULL;
+        driver->engine->close_local = NULL;
+        while (driver->locals != NULL) {
+            drop_local(driver, &driver->locals);
+        }
         aiopq_sim_detach(driver->engine->config.network, &driver->node);
         aiopq_engine_finish(driver->engine, system_error);
     }
@@ -126,6 +236,9 @@ aiopq_status_t aiopq_simulated_driver_start(aiopq_engine_t *engine)
     engine->driver = driver;
     engine->wake_network = wake;
     engine->join_network = join;
+    engine->open_local = open_local;
+    engine->close_local = close_local;
+    engine->local_context = driver;
     int error = aiopq_sim_attach(engine->config.network, &driver->node);
     if (error != 0) {
         finish(driver, error);

@@ -95,6 +95,14 @@ void aiopq_udp_close(aiopq_udp_socket_t *s)
     }
 }
 
+bool aiopq_udp_is_wildcard(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET6) {
+        return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)address)->sin6_addr);
+    }
+    return ((const struct sockaddr_in *)address)->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
 uint16_t aiopq_udp_port(const aiopq_udp_socket_t *s)
 {
     struct sockaddr_storage bound = s->bound;

@@ -60,6 +60,9 @@ aiopq_send_result_t aiopq_udp_send(aiopq_udp_socket_t *socket, const uint8_t *da
                                    size_t segment, const struct sockaddr_storage *to,
                                    const struct sockaddr_storage *from, int interface_index);
 
+/* True for 0.0.0.0 and ::. */
+bool aiopq_udp_is_wildcard(const struct sockaddr_storage *address);
+
 uint16_t aiopq_udp_port(const aiopq_udp_socket_t *socket);
 
 #endif

@@ -144,6 +144,7 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
     engine->quic = quic;
     engine->now_us = now_us;
     picoquic_enable_cnxid_events(quic, 1);
+    picoquic_enable_path_callbacks_default(quic, 1);
     aiopq_announce_datagrams_as_configured(quic);
     if (config->congestion_control != NULL) {
         if (aiopq_check_congestion_control(config->congestion_control) != AIOPQ_OK) {

@@ -5,7 +5,7 @@
 
 /* picoquic calls this on the network thread for every event of a connection. It decides nothing: each
  * aiopq_on_* function owns one event. With the fate of a datagram comes its sending time in place of a
- * stream id. An answer that is not zero closes the connection with INTERNAL_ERROR. */
+ * stream id, with what happens to a path its id. An answer that is not zero closes the connection with INTERNAL_ERROR. */
 static int dispatch(aiopq_conn_t *conn, aiopq_stream_t *stream, uint64_t stream_id, uint8_t *bytes,
                     size_t length, picoquic_call_back_event_t event)
 {
@@ -41,6 +41,18 @@ static int dispatch(aiopq_conn_t *conn, aiopq_stream_t *stream, uint64_t stream_
         return 0;
     case picoquic_callback_local_cnxid_retired:
         aiopq_on_connection_id(conn, AIOPQ_EVENT_CONN_ID_RETIRED, bytes, length);
+        return 0;
+    case picoquic_callback_path_available:
+        aiopq_on_path(conn, stream_id, AIOPQ_PATH_AVAILABLE);
+        return 0;
+    case picoquic_callback_path_suspended:
+        aiopq_on_path(conn, stream_id, AIOPQ_PATH_SUSPENDED);
+        return 0;
+    case picoquic_callback_path_deleted:
+        aiopq_on_path(conn, stream_id, AIOPQ_PATH_DELETED);
+        return 0;
+    case picoquic_callback_path_quality_changed:
+        aiopq_on_path(conn, stream_id, AIOPQ_PATH_QUALITY);
         return 0;
     case picoquic_callback_stateless_reset:
     case picoquic_callback_application_close:

@@ -196,6 +196,15 @@ static void do_ping(aiopq_conn_t *conn, aiopq_command_t *command)
     }
 }
 
+static void do_path(aiopq_conn_t *conn, aiopq_command_t *command)
+{
+    if (is_watchable(conn)) {
+        aiopq_path_request_t *request = command->detail;
+        command->detail = NULL;
+        aiopq_paths_request(conn, request);
+    }
+}
+
 /* picoquic must have the stream before anything can be said about it. False when it can't any more. */
 static bool make_known(aiopq_stream_t *stream)
 {
@@ -288,6 +297,9 @@ static void run(aiopq_engine_t *engine, aiopq_command_t *command)
     case AIOPQ_COMMAND_PROTOCOL:
         aiopq_protocol_run(conn, command->detail);
         break;
+    case AIOPQ_COMMAND_PATH:
+        do_path(conn, command);
+        break;
     case AIOPQ_COMMAND_STREAM_SEND:
         do_stream_send(stream);
         break;
@@ -303,6 +315,11 @@ static void run(aiopq_engine_t *engine, aiopq_command_t *command)
     case AIOPQ_COMMAND_STREAM_PRIORITY:
         if (make_known(stream)) {
             (void)picoquic_set_stream_priority(conn->cnx, stream->id, (uint8_t)command->value);
+        }
+        break;
+    case AIOPQ_COMMAND_STREAM_PATH:
+        if (make_known(stream)) {
+            (void)picoquic_set_stream_path_affinity(conn->cnx, stream->id, command->value);
         }
         break;
     case AIOPQ_COMMAND_STREAM_WATCH_ACKED:

@@ -14,11 +14,13 @@ typedef enum aiopq_command_type {
     AIOPQ_COMMAND_EXPORT,          /* value = the number to answer with; detail = aiopq_export_request_t */
     AIOPQ_COMMAND_DATAGRAMS,       /* datagrams wait in the connection */
     AIOPQ_COMMAND_PROTOCOL,        /* detail = aiopq_protocol_message_t */
+    AIOPQ_COMMAND_PATH,            /* detail = aiopq_path_request_t */
     AIOPQ_COMMAND_STREAM_SEND,     /* bytes or FIN wait in the stream */
     AIOPQ_COMMAND_STREAM_RESET,    /* value = code, reliable = bytes that must arrive */
     AIOPQ_COMMAND_STREAM_STOP,     /* value = code */
     AIOPQ_COMMAND_STREAM_CREDIT,   /* the application consumed enough to tell the peer */
     AIOPQ_COMMAND_STREAM_PRIORITY, /* value = 0..255 */
+    AIOPQ_COMMAND_STREAM_PATH,     /* value = id of the path, AIOPQ_ANY_PATH for any */
     AIOPQ_COMMAND_STREAM_WATCH_ACKED, /* value = target, see aiopq_acked_target() */
     AIOPQ_COMMAND_INCOMING_ACCEPT,    /* value = handle of the attempt, here and below */
     AIOPQ_COMMAND_INCOMING_REFUSE,

@@ -19,6 +19,7 @@
 #include "net/datagrams.h"
 #include "net/protocol.h"
 #include "net/reset.h"
+#include "net/paths.h"
 
 typedef struct aiopq_tls aiopq_tls_t;
 typedef struct aiopq_driver aiopq_driver_t;
@@ -71,6 +72,12 @@ struct aiopq_engine {
     /* network thread */
     picoquic_cnx_t **ended; /* clients that picoquic is done with, and leaves to us to delete */
     size_t ended_count, ended_room;
+    /* Set by a driver that can send from further addresses than those it was started with. The first opens one, on
+     * a port that the system chooses and that is written back when it is 0, or shares one that is open; returns 0
+     * or an errno. The second gives back what the first gave. */
+    int (*open_local)(void *context, struct sockaddr_storage *address);
+    void (*close_local)(void *context, const struct sockaddr_storage *address);
+    void *local_context;
     bool is_stopping; /* STOP was taken: connections are being closed */
     uint64_t stop_deadline_us;
     uint64_t now_us;             /* the time the driver gave with the current turn */
@@ -111,6 +118,7 @@ struct aiopq_conn {
     bool is_failing, is_announced, is_ready, has_deferred_credit;
     aiopq_watch_t watch;
     aiopq_conn_protocol_t protocol;
+    aiopq_paths_t paths;
     uint64_t peer_streams_over[2]; /* of the peer's streams, both directions; [1] unidirectional ones */
     uint64_t received;             /* bytes delivered to us, over all streams */
     uint64_t window_granted;       /* sum of the receive windows of the open streams, in bytes */

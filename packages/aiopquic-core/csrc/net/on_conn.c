@@ -107,6 +107,7 @@ int aiopq_on_conn_ready(aiopq_conn_t *conn)
     aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_READY, conn, NULL, 0, info);
     aiopq_tell_connection_ids(conn);
     aiopq_flow_conn_ready(conn);
+    aiopq_paths_ready(conn);
     return 0;
 }
 
@@ -226,6 +227,7 @@ void aiopq_conn_detach(aiopq_conn_t *conn)
     }
     aiopq_protocol_end(conn);
     aiopq_datagrams_end(conn);
+    aiopq_paths_end(conn);
     if (conn->is_failing) {
         aiopq_conn_t **link = &conn->engine->failing;
         while (*link != conn) {

@@ -167,13 +167,22 @@ bool aiopq_queue_ping(picoquic_cnx_t *cnx)
     return picoquic_queue_misc_frame(cnx, &frame, 1, 0, picoquic_packet_context_application) == 0;
 }
 
-uint64_t aiopq_next_packet(picoquic_cnx_t *cnx)
+uint64_t aiopq_next_packet(picoquic_cnx_t *cnx, uint64_t now_us)
 {
-    return cnx->pkt_ctx[picoquic_packet_context_application].send_sequence;
+    return cnx->is_multipath_enabled ? now_us : cnx->pkt_ctx[picoquic_packet_context_application].send_sequence;
 }
 
 bool aiopq_is_packet_acked(picoquic_cnx_t *cnx, uint64_t number)
 {
+    for (int i = 0; cnx->is_multipath_enabled && i < cnx->nb_paths; i++) {
+        if (cnx->path[i]->pkt_ctx.highest_acknowledged != UINT64_MAX &&
+            cnx->path[i]->pkt_ctx.latest_time_acknowledged >= number) {
+            return true;
+        }
+    }
+    if (cnx->is_multipath_enabled) {
+        return false;
+    }
     /* Begins as the number before the first one's, which wraps around when that is 0. */
     uint64_t highest = cnx->pkt_ctx[picoquic_packet_context_application].highest_acknowledged;
     return highest != UINT64_MAX && highest >= number;

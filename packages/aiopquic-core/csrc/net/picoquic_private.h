@@ -1,5 +1,5 @@
 /* The few facts that picoquic keeps to itself. Nothing else here includes picoquic_internal.h but tls.c,
- * exporter.c, key_exchange.c and tickets.c. */
+ * exporter.c, key_exchange.c, tickets.c and path_facts.c. */
 #ifndef AIOPQ_NET_PICOQUIC_PRIVATE_H
 #define AIOPQ_NET_PICOQUIC_PRIVATE_H
 
@@ -68,8 +68,9 @@ void aiopq_grant_streams(picoquic_cnx_t *cnx, bool is_unidirectional, uint64_t m
 /* Has a PING sent in the next packet. False without memory. */
 bool aiopq_queue_ping(picoquic_cnx_t *cnx) AIOPQ_NET;
 
-/* The number of the next packet after the handshake, and whether it or a later one is acknowledged. */
-uint64_t aiopq_next_packet(picoquic_cnx_t *cnx) AIOPQ_NET;
+/* What the next packet after the handshake can be told by, and whether it or a later one is acknowledged: its
+ * number; with multipath, where each path has numbers of its own, the time. */
+uint64_t aiopq_next_packet(picoquic_cnx_t *cnx, uint64_t now_us) AIOPQ_NET;
 bool aiopq_is_packet_acked(picoquic_cnx_t *cnx, uint64_t number) AIOPQ_NET;
 
 /* True when the peer has acknowledged the first `length` bytes of a stream; its end counts as one more. False

@@ -7,7 +7,7 @@
 
 static void look_at(aiopq_conn_t *conn);
 
-static void enter(aiopq_conn_t *conn)
+void aiopq_watch_enter(aiopq_conn_t *conn)
 {
     aiopq_watch_t *watch = &conn->watch;
     if (watch->previous == NULL) {
@@ -67,7 +67,7 @@ void aiopq_watch_streams(aiopq_conn_t *conn, uint64_t known_bidi, uint64_t known
     conn->watch.wants_streams = true;
     conn->watch.known_bidi = known_bidi;
     conn->watch.known_uni = known_uni;
-    enter(conn);
+    aiopq_watch_enter(conn);
     look_at(conn);
 }
 
@@ -78,7 +78,7 @@ static void look_at_pings(aiopq_conn_t *conn)
     aiopq_watch_t *watch = &conn->watch;
     for (aiopq_ping_t *ping = watch->pings; ping != NULL && conn->is_ready; ping = ping->next) {
         if (!ping->is_queued) {
-            ping->packet = aiopq_next_packet(conn->cnx);
+            ping->packet = aiopq_next_packet(conn->cnx, conn->engine->now_us);
             ping->is_queued = aiopq_queue_ping(conn->cnx); /* else, without memory, at the next turn */
         }
     }
@@ -98,7 +98,7 @@ void aiopq_watch_ping(aiopq_conn_t *conn, aiopq_ping_t *ping)
         end = &(*end)->next;
     }
     *end = ping;
-    enter(conn);
+    aiopq_watch_enter(conn);
     look_at(conn);
 }
 
@@ -132,7 +132,7 @@ void aiopq_watch_acked(aiopq_stream_t *stream, uint64_t target)
     }
     stream->acked_wanted = target;
     if (!look_at_acked(stream)) {
-        enter(stream->conn);
+        aiopq_watch_enter(stream->conn);
     }
 }
 
@@ -168,7 +168,8 @@ static void look_at(aiopq_conn_t *conn)
         following = stream->next_watched;
         (void)look_at_acked(stream);
     }
-    if (!watch->wants_streams && watch->pings == NULL && watch->streams == NULL) {
+    bool has_paths = aiopq_paths_look(conn);
+    if (!watch->wants_streams && watch->pings == NULL && watch->streams == NULL && !has_paths) {
         leave(conn);
     }
 }
@@ -185,6 +186,7 @@ void aiopq_watch_forget(aiopq_conn_t *conn)
 {
     aiopq_watch_t *watch = &conn->watch;
     watch->wants_streams = false;
+    aiopq_paths_forget(conn);
     while (watch->pings != NULL) {
         aiopq_ping_t *ping = watch->pings;
         watch->pings = ping->next;

@@ -1,10 +1,13 @@
 /* What can only be seen by looking: picoquic has no callback for a MAX_STREAMS of the peer's, for the
- * acknowledgement of a PING, or for that of stream bytes. Connections for which somebody waits for one of
+ * acknowledgement of a PING, for that of stream bytes, or for a path that is not answered on. Connections for which somebody waits for one of
  * these are in a list of the engine's, which is looked at once a turn; the others cost nothing. */
 #ifndef AIOPQ_NET_WATCH_H
 #define AIOPQ_NET_WATCH_H
 
 #include "net/objects.h"
+
+/* Looks at the connection once a turn, until there is nothing to look for. */
+void aiopq_watch_enter(aiopq_conn_t *conn) AIOPQ_NET;
 
 /* A CONN_STREAMS as soon as the peer allows more streams of one kind than what is known. Replaces an earlier
  * wish of the connection's. */

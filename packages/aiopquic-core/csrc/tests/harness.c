@@ -257,12 +257,12 @@ static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
         break;
     case AIOPQ_EVENT_CONN_ID_ISSUED:
         CHECK(peer->is_ready);
-        CHECK(peer->issued_count < 8);
+        CHECK(peer->issued_count < 64);
         peer->issued[peer->issued_count++] = *(aiopq_connection_id_t *)event->detail;
         break;
     case AIOPQ_EVENT_CONN_ID_RETIRED:
         CHECK(peer->is_ready);
-        CHECK(peer->retired_count < 8);
+        CHECK(peer->retired_count < 64);
         peer->retired[peer->retired_count++] = *(aiopq_connection_id_t *)event->detail;
         break;
     case AIOPQ_EVENT_CONN_CLOSED:
@@ -285,6 +285,18 @@ static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
     case AIOPQ_EVENT_CONN_ANSWER:
         keep_answer(peer, event);
         break;
+    case AIOPQ_EVENT_CONN_PATH:
+        CHECK(peer->is_ready);
+        peer->path_changes[event->value]++;
+        peer->path = *(aiopq_path_event_t *)event->detail;
+        break;
+    case AIOPQ_EVENT_CONN_PATH_ANSWER: {
+        const aiopq_path_answer_t *answer = event->detail;
+        peer->path_answers++;
+        peer->path_answer = *answer;
+        memcpy(peer->paths, answer->paths, answer->path_count * sizeof(peer->paths[0]));
+        break;
+    }
     case AIOPQ_EVENT_DATAGRAMS_READABLE:
         peer->datagram_readable_count++;
         if (!peer->holds_datagrams) {

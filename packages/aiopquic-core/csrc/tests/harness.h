@@ -7,6 +7,7 @@
 #include "aiopquic/datagram.h"
 #include "aiopquic/engine.h"
 #include "aiopquic/network.h"
+#include "aiopquic/path.h"
 #include "aiopquic/stream.h"
 #include "certificate.h"
 #include "test.h"
@@ -40,7 +41,12 @@ typedef struct peer {
     uint8_t answer[64]; /* the first bytes of the last */
     size_t answer_length;
     aiopq_bytes_t peer_certificates; /* a copy of what stands behind `info` */
-    aiopq_connection_id_t issued[8], retired[8];
+    uint64_t path_changes[5];        /* events by aiopq_path_change_t */
+    aiopq_path_event_t path;         /* the last */
+    uint64_t path_answers;
+    aiopq_path_answer_t path_answer; /* the last */
+    aiopq_path_info_t paths[AIOPQ_PATHS_MAX]; /* that it told of */
+    aiopq_connection_id_t issued[64], retired[64];
     size_t issued_count, retired_count;
     bool holds_datagrams;                    /* those that arrive are not taken */
     uint64_t datagram_count, datagram_bytes; /* taken */

@@ -23,6 +23,8 @@ typedef enum aiopq_event_type {
     AIOPQ_EVENT_CONN_WRITABLE,      /* the connection's send budget has room again */
     AIOPQ_EVENT_CONN_STREAMS,       /* the peer allows more streams; detail = aiopq_stream_limits_t */
     AIOPQ_EVENT_CONN_PING_ACKED,    /* value = the number given with the ping */
+    AIOPQ_EVENT_CONN_PATH, /* value = aiopq_path_change_t; detail = aiopq_path_event_t */
+    AIOPQ_EVENT_CONN_PATH_ANSWER,   /* detail = aiopq_path_answer_t */
     AIOPQ_EVENT_DATAGRAMS_READABLE, /* datagrams are there; at most one is outstanding per connection */
     AIOPQ_EVENT_DATAGRAMS_WRITABLE, /* the connection's datagram queue has room again */
     AIOPQ_EVENT_DATAGRAM_ACKED,    /* the peer acknowledged a datagram; value = the number it was sent with */
