@@ -138,6 +138,19 @@ static void close_local(void *context, const struct sockaddr_storage *address)
     }
 }
 
+/* Clients that were asked to come to an address find somebody there. */
+static int open_preferred(aiopq_linux_io_t *io)
+{
+    int error = 0;
+    for (size_t i = 0; i < AIOPQ_BIND_ADDRESS_MAX && error == 0; i++) {
+        struct sockaddr_storage address = io->engine->config.preferred_addresses[i];
+        if (address.ss_family != AF_UNSPEC) {
+            error = open_local(io, &address);
+        }
+    }
+    return error;
+}
+
 int aiopq_linux_io_open(aiopq_linux_io_t *io)
 {
     struct sockaddr_storage addresses[AIOPQ_BIND_ADDRESS_MAX];
@@ -158,6 +171,7 @@ int aiopq_linux_io_open(aiopq_linux_io_t *io)
         io->engine->open_local = open_local;
         io->engine->close_local = close_local;
         io->engine->local_context = io;
+        error = open_preferred(io);
     }
     return error;
 }

@@ -12,7 +12,8 @@
 typedef struct aiopq_linux_io {
     aiopq_engine_t *engine; /* borrowed */
     aiopq_udp_socket_t sockets[AIOPQ_SOCKETS_MAX];
-    size_t users[AIOPQ_SOCKETS_MAX]; /* connections that opened it; those of the configuration have one more */
+    size_t
+        users[AIOPQ_SOCKETS_MAX]; /* connections that opened it; those of the configuration have one more */
     size_t socket_count;
     uint8_t *receive_buffer;
     uint8_t *send_buffer;

@@ -37,7 +37,7 @@ struct aiopq_network {
     uint64_t now_us, seed, serial, unreachable;
     uint16_t next_port;
     aiopq_link_config_t default_link;
-    aiopq_sim_node_t *nodes; /* in the order they were attached */
+    aiopq_sim_node_t *nodes;     /* in the order they were attached */
     aiopq_sim_node_t *following; /* whose turn is next; nodes come and go in the turns of others */
     route_t *routes;
     translation_t *translations;

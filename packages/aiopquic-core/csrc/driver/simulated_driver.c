@@ -131,8 +131,8 @@ static void close_local(void *context, const struct sockaddr_storage *address)
 /* ---- sending ---- */
 
 /* picoquic names no source before it knows one. NULL for an address that is not ours. */
-static const struct sockaddr_storage *source_for(aiopq_driver_t *driver,
-                                                 const struct sockaddr_storage *from, int family)
+static const struct sockaddr_storage *source_for(aiopq_driver_t *driver, const struct sockaddr_storage *from,
+                                                 int family)
 {
     const struct sockaddr_storage *addresses = driver->node.addresses;
     if (from->ss_family == family) {
@@ -240,6 +240,12 @@ aiopq_status_t aiopq_simulated_driver_start(aiopq_engine_t *engine)
     engine->close_local = close_local;
     engine->local_context = driver;
     int error = aiopq_sim_attach(engine->config.network, &driver->node);
+    for (size_t i = 0; i < AIOPQ_BIND_ADDRESS_MAX && error == 0; i++) {
+        struct sockaddr_storage address = engine->config.preferred_addresses[i];
+        if (address.ss_family != AF_UNSPEC) {
+            error = open_local(driver, &address);
+        }
+    }
     if (error != 0) {
         finish(driver, error);
         return AIOPQ_OK;

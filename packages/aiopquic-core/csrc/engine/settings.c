@@ -92,6 +92,23 @@ aiopq_status_t aiopq_check_congestion_control(const char *name)
 
 /* Path MTU discovery tries packets that fill an Ethernet frame: 1500 bytes with the IP and UDP headers. */
 #define LINK_MTU 1500
+static void set_preferred_addresses(picoquic_tp_preferred_address_t *preferred, const aiopq_config_t *config)
+{
+    for (size_t i = 0; i < AIOPQ_BIND_ADDRESS_MAX; i++) {
+        const struct sockaddr_storage *address = &config->preferred_addresses[i];
+        if (address->ss_family == AF_INET) {
+            const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)address;
+            memcpy(preferred->ipv4Address, &ipv4->sin_addr, sizeof(preferred->ipv4Address));
+            preferred->ipv4Port = ntohs(ipv4->sin_port);
+            preferred->is_defined = 1;
+        } else if (address->ss_family == AF_INET6) {
+            const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)address;
+            memcpy(preferred->ipv6Address, &ipv6->sin6_addr, sizeof(preferred->ipv6Address));
+            preferred->ipv6Port = ntohs(ipv6->sin6_port);
+            preferred->is_defined = 1;
+        }
+    }
+}
 
 static void set_transport_parameters(picoquic_quic_t *quic, const aiopq_config_t *config)
 {
@@ -108,6 +125,10 @@ static void set_transport_parameters(picoquic_quic_t *quic, const aiopq_config_t
     picoquic_set_mtu_max(quic, LINK_MTU);
     parameters.max_packet_size = 0;
     parameters.is_reset_stream_at_enabled = 1;
+    if (config->max_paths > 1) {
+        parameters.initial_max_path_id = config->max_paths - 1u;
+    }
+    set_preferred_addresses(&parameters.preferred_address, config);
     (void)picoquic_set_default_tp(quic, &parameters);
     picoquic_set_max_data_control(quic, config->max_data);
 }

@@ -65,6 +65,7 @@ static aiopq_conn_info_t *conn_info(aiopq_conn_t *conn)
         struct sockaddr *address = NULL;
         info->version = aiopq_negotiated_version(cnx);
         info->is_resumed = picoquic_tls_is_psk_handshake(cnx) != 0;
+        info->has_multipath = aiopq_has_multipath(cnx);
         info->is_early_data_accepted = aiopq_early_data_was_accepted(cnx);
         info->alpn_length = copy_string(picoquic_tls_get_negotiated_alpn(cnx), info->alpn, AIOPQ_ALPN_MAX);
         info->server_name_length =

@@ -102,10 +102,9 @@ static void close_unused(aiopq_conn_t *conn, bool is_over)
     size_t kept = 0;
     for (size_t i = 0; i < paths->local_count; i++) {
         const struct sockaddr_storage *address = &paths->locals[i];
-        bool is_probed =
-            paths->probe != NULL &&
-            picoquic_compare_addr((const struct sockaddr *)&paths->target.local_address,
-                                  (const struct sockaddr *)address) == 0;
+        bool is_probed = paths->probe != NULL &&
+                         picoquic_compare_addr((const struct sockaddr *)&paths->target.local_address,
+                                               (const struct sockaddr *)address) == 0;
         if (!is_over && (is_probed || aiopq_uses_local_address(conn->cnx, address))) {
             paths->locals[kept++] = *address;
         } else if (conn->engine->close_local != NULL) {
@@ -246,9 +245,9 @@ static void abandon(aiopq_conn_t *conn, const aiopq_path_request_t *request)
     } else {
         int error = picoquic_abandon_path(conn->cnx, request->id, PICOQUIC_TRANSPORT_APPLICATION_ABANDON,
                                           conn->engine->now_us);
-        outcome = error == 0 ? AIOPQ_PATH_DONE
-                             : (error == PICOQUIC_ERROR_PATH_LAST_REMAINING ? AIOPQ_PATH_LAST
-                                                                            : AIOPQ_PATH_FAILED);
+        outcome = error == 0
+                      ? AIOPQ_PATH_DONE
+                      : (error == PICOQUIC_ERROR_PATH_LAST_REMAINING ? AIOPQ_PATH_LAST : AIOPQ_PATH_FAILED);
         aiopq_wake_connection(conn->cnx, conn->engine->now_us);
     }
     refuse(conn, request, outcome, 0);
@@ -258,8 +257,8 @@ static void set_status(aiopq_conn_t *conn, const aiopq_path_request_t *request)
 {
     aiopq_path_outcome_t outcome = AIOPQ_PATH_DONE;
     aiopq_path_info_t path;
-    picoquic_path_status_enum status = request->wish == AIOPQ_PATH_BACK_UP ? picoquic_path_status_backup
-                                                                           : picoquic_path_status_available;
+    picoquic_path_status_enum status =
+        request->wish == AIOPQ_PATH_BACK_UP ? picoquic_path_status_backup : picoquic_path_status_available;
     if (!aiopq_has_multipath(conn->cnx)) {
         outcome = AIOPQ_PATH_NO_MULTIPATH;
     } else if (!aiopq_path_by_id(conn->cnx, request->id, &path) || path.is_leaving) {

@@ -169,7 +169,8 @@ bool aiopq_queue_ping(picoquic_cnx_t *cnx)
 
 uint64_t aiopq_next_packet(picoquic_cnx_t *cnx, uint64_t now_us)
 {
-    return cnx->is_multipath_enabled ? now_us : cnx->pkt_ctx[picoquic_packet_context_application].send_sequence;
+    return cnx->is_multipath_enabled ? now_us
+                                     : cnx->pkt_ctx[picoquic_packet_context_application].send_sequence;
 }
 
 bool aiopq_is_packet_acked(picoquic_cnx_t *cnx, uint64_t number)

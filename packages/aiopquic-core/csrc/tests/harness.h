@@ -44,7 +44,7 @@ typedef struct peer {
     uint64_t path_changes[5];        /* events by aiopq_path_change_t */
     aiopq_path_event_t path;         /* the last */
     uint64_t path_answers;
-    aiopq_path_answer_t path_answer; /* the last */
+    aiopq_path_answer_t path_answer;          /* the last */
     aiopq_path_info_t paths[AIOPQ_PATHS_MAX]; /* that it told of */
     aiopq_connection_id_t issued[64], retired[64];
     size_t issued_count, retired_count;

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         HandshakeError,
         HandshakeTimeoutError,
         IdleTimeoutError,
+        PathError,
         QuicConnectionError,
         ServerRefusedError,
         StatelessResetError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     )
     from aiopquic.quic.configuration import QuicConfiguration
     from aiopquic.quic.incoming import Decision, Incoming
+    from aiopquic.quic.paths import PathEvent, PathInfo
     from aiopquic.quic.pool import close_idle_engines
     from aiopquic.streams import (
         HANDLER_FAILED,
@@ -70,6 +72,9 @@ __all__ = [
     "HandshakeTimeoutError",
     "IdleTimeoutError",
     "Incoming",
+    "PathError",
+    "PathEvent",
+    "PathInfo",
     "QuicConfiguration",
     "QuicConnectionError",
     "ReceiveStream",
@@ -99,6 +104,8 @@ __all__ = [
 _HOMES = {
     "Decision": "aiopquic.quic.incoming",
     "Incoming": "aiopquic.quic.incoming",
+    "PathEvent": "aiopquic.quic.paths",
+    "PathInfo": "aiopquic.quic.paths",
     "QuicConfiguration": "aiopquic.quic.configuration",
     "close_idle_engines": "aiopquic.quic.pool",
     **dict.fromkeys(

@@ -30,6 +30,8 @@ class EngineSettings:
     bind_addresses: tuple[str, ...] = ()
     "IP literals to bind, at most one per family; empty binds the wildcard addresses of both."
     local_port: int = 0
+    preferred_addresses: tuple[tuple[str, int], ...] = ()
+    "Server: IP literals and ports where clients are asked to move to, at most one per family."
     socket_buffer_bytes: int = 0
     use_portable_loop: bool = False
     is_inline: bool = False
@@ -75,6 +77,7 @@ class EngineSettings:
     max_stream_data: int = 1 << 24
     initial_stream_window: int = 1 << 16
     max_streams_bidi: int = 512
+    max_paths: int = 1
     max_streams_uni: int = 512
     max_datagram_frame_size: int = 0
     datagram_queue_bytes: int = 1 << 16

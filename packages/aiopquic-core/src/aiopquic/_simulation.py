@@ -18,7 +18,7 @@ from aiopquic.exceptions import BindError
 if TYPE_CHECKING:
     from aiopquic._binding._network import Network
 
-__all__ = ["SimulatedPlace", "current_place", "placed"]
+__all__ = ["SimulatedPlace", "check_place", "current_place", "placed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +27,27 @@ class SimulatedPlace:
 
     network: Network
     addresses: tuple[str, ...]
-    "At most one per family."
+    "A wildcard address stands for the first of each family."
     qlog_dir: str | None = None
     "Where engines write their qlogs that are told nothing else."
 
 
 current_place: ContextVar[SimulatedPlace | None] = ContextVar("aiopquic_simulated_place", default=None)
+
+
+def check_place(address: str) -> None:
+    """Raise BindError when the code runs on a simulated host that has no such address."""
+    place = current_place.get()
+    if place is not None and address not in place.addresses:
+        text = f"{address} is no address of this simulated host, which has {', '.join(place.addresses)}"
+        raise BindError(errno.EADDRNOTAVAIL, text)
+
+
+def _first_of_each_family(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    by_version: dict[int, str] = {}
+    for address in addresses:
+        by_version.setdefault(ipaddress.ip_address(address).version, address)
+    return tuple(by_version.values())
 
 
 def placed(settings: EngineSettings) -> EngineSettings:
@@ -48,15 +63,15 @@ def placed(settings: EngineSettings) -> EngineSettings:
     for address in settings.bind_addresses:
         literal = ipaddress.ip_address(address)
         if literal.is_unspecified:
-            addresses += [own for own in place.addresses if ipaddress.ip_address(own).version == literal.version]
-        elif address in place.addresses:
-            addresses.append(address)
+            addresses += [own for own in place.addresses if ipaddress.ip_address(own).version == literal.version][:1]
         else:
-            text = f"{address} is no address of this simulated host, which has {', '.join(place.addresses)}"
-            raise BindError(errno.EADDRNOTAVAIL, text)
+            check_place(address)
+            addresses.append(address)
+    for address, _ in settings.preferred_addresses:
+        check_place(address)
     return dataclasses.replace(
         settings,
         network=place.network,
-        bind_addresses=tuple(addresses) or place.addresses,
+        bind_addresses=tuple(addresses) or _first_of_each_family(place.addresses),
         qlog_dir=settings.qlog_dir or place.qlog_dir,
     )

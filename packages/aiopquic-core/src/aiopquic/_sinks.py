@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
     from aiopquic._binding._stream import Stream
+    from aiopquic._paths import PathAnswer, PathEvent
     from aiopquic.exceptions import CloseReason
 
 __all__ = [
@@ -54,6 +55,8 @@ class HandshakeInfo:
     "0-RTT data went out and the server took it, or came in and we did (RFC 9001 section 4.6)."
     peer_certificates: tuple[bytes, ...] = ()
     "The peer's chain as DER, its own certificate first; empty when it presented none, as in a resumed session."
+    has_multipath: bool = False
+    "Further paths can be added (draft-ietf-quic-multipath)."
 
 
 #: Answers for ``Engine.answer_incoming``.
@@ -95,6 +98,14 @@ class ConnectionSink(Protocol):
 
     def connection_id_retired(self, connection_id: bytes) -> None:
         """The peer has let go of this id of ours (RFC 9000 section 19.16)."""
+
+    def connection_path(
+        self, event: PathEvent, local_address: tuple[str, int] | None, peer_address: tuple[str, int] | None
+    ) -> None:
+        """Something happened to a path; the addresses are those of the path that the connection prefers now."""
+
+    def connection_path_answer(self, answer: PathAnswer) -> None:
+        """The answer to ``Connection.request_path``."""
 
     def connection_writable(self) -> None:
         """The connection's send budget has room again, after ``Connection.want_writable``."""

@@ -61,6 +61,8 @@ cdef extern from "aiopquic/event.h" nogil:
         AIOPQ_EVENT_CONN_PING_ACKED
         AIOPQ_EVENT_CERTIFICATES_SET
         AIOPQ_EVENT_CONN_ANSWER
+        AIOPQ_EVENT_CONN_PATH
+        AIOPQ_EVENT_CONN_PATH_ANSWER
         AIOPQ_EVENT_DATAGRAMS_READABLE
         AIOPQ_EVENT_DATAGRAMS_WRITABLE
         AIOPQ_EVENT_DATAGRAM_ACKED
@@ -119,6 +121,7 @@ cdef extern from "aiopquic/event.h" nogil:
         uint32_t version
         bint is_resumed
         bint is_early_data_accepted
+        bint has_multipath
         uint8_t alpn_length
         uint8_t server_name_length
         char *alpn
@@ -307,6 +310,8 @@ cdef extern from "aiopquic/config.h" nogil:
         uint64_t max_stream_data
         uint64_t initial_stream_window
         uint64_t max_streams_bidi
+        uint8_t max_paths
+        sockaddr_storage *preferred_addresses
         uint64_t max_streams_uni
         uint32_t max_datagram_frame_size
         uint64_t send_budget_stream
@@ -424,6 +429,55 @@ cdef extern from "aiopquic/datagram.h" nogil:
         uint64_t lost
         uint64_t spurious
     void aiopq_conn_get_datagram_stats(const aiopq_conn_t *conn, aiopq_datagram_stats_t *stats)
+
+
+cdef extern from "aiopquic/path.h" nogil:
+    uint64_t AIOPQ_ANY_PATH
+    ctypedef struct aiopq_path_info_t:
+        uint64_t id
+        sockaddr_storage local_address
+        sockaddr_storage peer_address
+        bint is_validated
+        bint is_backup
+        bint is_leaving
+        uint64_t receive_rate_estimate
+        uint64_t pacing_rate
+        uint64_t cwin
+        uint64_t bytes_in_transit
+        uint64_t rtt
+        uint64_t rtt_sample
+        uint64_t rtt_variant
+        uint64_t rtt_min
+        uint64_t rtt_max
+        uint64_t packets_sent
+        uint64_t packets_lost
+        uint64_t spurious_losses
+        uint64_t bytes_sent
+        uint64_t bytes_received
+    ctypedef struct aiopq_path_event_t:
+        aiopq_path_info_t path
+        sockaddr_storage local_address
+        sockaddr_storage peer_address
+    ctypedef enum aiopq_path_wish_t:
+        AIOPQ_PATH_MIGRATE
+    ctypedef enum aiopq_path_outcome_t:
+        AIOPQ_PATH_DONE
+    ctypedef struct aiopq_path_request_t:
+        uint64_t request
+        aiopq_path_wish_t wish
+        uint64_t id
+        sockaddr_storage local_address
+        sockaddr_storage peer_address
+        uint64_t rtt_change_us
+        uint64_t rate_change
+    ctypedef struct aiopq_path_answer_t:
+        uint64_t request
+        aiopq_path_outcome_t outcome
+        int system_error
+        size_t path_count
+        aiopq_path_info_t *paths
+    aiopq_status_t aiopq_conn_request_path(aiopq_conn_t *conn, const aiopq_path_request_t *request)
+    aiopq_status_t aiopq_stream_set_path(aiopq_stream_t *stream, uint64_t path_id)
 
 
 cdef extern from "aiopquic/stream.h" nogil:

@@ -22,6 +22,7 @@
             StreamStoppedError                  the peer sent STOP_SENDING: writing ends; .error_code
             StreamClosedError (ValueError)      used after its end, against its direction, or never opened
             StreamLimitError                    more bytes than read_all() was to take; the stream was stopped
+        PathError                               a path can't be used; the connection stays where it was
         DatagramError (ValueError)              a datagram is too large, or the peer takes none
         WouldBlockError (BufferError)           nothing was taken; wait and retry with the same data
         BufferReadError (ValueError)            a read past the end, or of bytes that can't be right
@@ -48,6 +49,7 @@ __all__ = [
     "HandshakeError",
     "HandshakeTimeoutError",
     "IdleTimeoutError",
+    "PathError",
     "QuicConnectionError",
     "ServerRefusedError",
     "StatelessResetError",
@@ -278,6 +280,10 @@ class StreamClosedError(StreamError, ValueError):
 
 class StreamLimitError(StreamError):
     """The peer sent more bytes on the stream than ``read_all`` was to take; the stream was stopped."""
+
+
+class PathError(AiopquicError):
+    """A path can't be used as asked; the connection stays where it was, and lives on."""
 
 
 class DatagramError(AiopquicError, ValueError):

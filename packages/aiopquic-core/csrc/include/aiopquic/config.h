@@ -17,7 +17,8 @@ typedef struct aiopq_bytes {
 #define AIOPQ_RESET_SECRET_LENGTH 16
 #define AIOPQ_HASH_LENGTH 32 /* of a SHA-256 */
 #define AIOPQ_KEY_EXCHANGE_MAX 16
-#define AIOPQ_BIND_ADDRESS_MAX 2 /* at most one per address family */
+#define AIOPQ_FURTHER_PATHS_MAX 7 /* picoquic's limit */
+#define AIOPQ_BIND_ADDRESS_MAX 2  /* at most one per address family */
 #define AIOPQ_PROTOCOLS_MAX 4
 
 /* When packets larger than the smallest are tried (path MTU discovery, RFC 9000 section 14.3). */
@@ -106,6 +107,10 @@ typedef struct aiopq_config {
     uint64_t initial_stream_window;             /* receive window that every stream starts with, in bytes */
     uint64_t max_streams_bidi, max_streams_uni; /* peer-opened streams that may be open at once */
     uint32_t max_datagram_frame_size;           /* 0: datagrams off */
+    uint8_t max_paths; /* that a connection may have at once, 1 + AIOPQ_FURTHER_PATHS_MAX at most; below 2: no
+                          multipath (draft-ietf-quic-multipath) */
+    /* Server: where clients are asked to move to (RFC 9000 section 9.6), with their ports; AF_UNSPEC when unused. */
+    struct sockaddr_storage preferred_addresses[AIOPQ_BIND_ADDRESS_MAX];
 
     uint64_t send_budget_stream;     /* bytes that may wait in one stream */
     uint64_t send_budget_conn;       /* bytes that may wait in one connection */

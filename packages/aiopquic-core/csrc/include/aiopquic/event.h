@@ -23,7 +23,7 @@ typedef enum aiopq_event_type {
     AIOPQ_EVENT_CONN_WRITABLE,      /* the connection's send budget has room again */
     AIOPQ_EVENT_CONN_STREAMS,       /* the peer allows more streams; detail = aiopq_stream_limits_t */
     AIOPQ_EVENT_CONN_PING_ACKED,    /* value = the number given with the ping */
-    AIOPQ_EVENT_CONN_PATH, /* value = aiopq_path_change_t; detail = aiopq_path_event_t */
+    AIOPQ_EVENT_CONN_PATH,          /* value = aiopq_path_change_t; detail = aiopq_path_event_t */
     AIOPQ_EVENT_CONN_PATH_ANSWER,   /* detail = aiopq_path_answer_t */
     AIOPQ_EVENT_DATAGRAMS_READABLE, /* datagrams are there; at most one is outstanding per connection */
     AIOPQ_EVENT_DATAGRAMS_WRITABLE, /* the connection's datagram queue has room again */
@@ -117,6 +117,7 @@ typedef struct aiopq_conn_info {
     bool is_resumed;
     bool
         is_early_data_accepted; /* client: 0-RTT data went out and was taken; server: it came in and was taken */
+    bool has_multipath;         /* further paths can be added (draft-ietf-quic-multipath) */
     uint8_t alpn_length, server_name_length;
     char alpn[AIOPQ_ALPN_MAX + 1];
     char server_name[AIOPQ_SERVER_NAME_MAX + 1];

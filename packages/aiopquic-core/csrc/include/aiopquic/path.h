@@ -2,11 +2,12 @@
 #ifndef AIOPQUIC_PATH_H
 #define AIOPQUIC_PATH_H
 
+#include "aiopquic/config.h"
 #include "aiopquic/event.h"
 #include "aiopquic/status.h"
 #include "aiopquic/threads.h"
 
-#define AIOPQ_PATHS_MAX 8 /* of one connection, picoquic's limit */
+#define AIOPQ_PATHS_MAX (1 + AIOPQ_FURTHER_PATHS_MAX) /* of one connection */
 #define AIOPQ_ANY_PATH UINT64_MAX
 
 /* A copy of one path's figures. Times in microseconds, rates in bytes per second, sizes in bytes. */
@@ -53,10 +54,11 @@ typedef struct aiopq_path_request {
     uint64_t request; /* the answer carries it; for MIGRATE and ADD not 0, and never twice in a connection */
     aiopq_path_wish_t wish;
     uint64_t id;
-    struct sockaddr_storage local_address; /* to bind; port 0: one that the system chooses. AF_UNSPEC: the host
+    struct sockaddr_storage
+        local_address;                    /* to bind; port 0: one that the system chooses. AF_UNSPEC: the host
                                               of the first path, with another port */
-    struct sockaddr_storage peer_address;  /* ADD: AF_UNSPEC for that of the first path */
-    uint64_t rtt_change_us, rate_change;   /* WATCH */
+    struct sockaddr_storage peer_address; /* ADD: AF_UNSPEC for that of the first path */
+    uint64_t rtt_change_us, rate_change;  /* WATCH */
 } aiopq_path_request_t;
 
 typedef enum aiopq_path_outcome {

@@ -78,6 +78,8 @@ cdef fill_sockets(aiopq_config_t *config, settings):
         raise ValueError("too many bind addresses")
     for i, host in enumerate(settings.bind_addresses):
         fill_address(&config.bind_addresses[i], host, 0)
+    for i, place in enumerate(settings.preferred_addresses):
+        fill_address(&config.preferred_addresses[i], place[0], place[1])
     config.local_port = settings.local_port
     config.socket_buffer_bytes = settings.socket_buffer_bytes
     config.use_portable_loop = settings.use_portable_loop
@@ -161,6 +163,7 @@ cdef fill_limits(aiopq_config_t *config, settings):
     config.max_stream_data = settings.max_stream_data
     config.initial_stream_window = settings.initial_stream_window
     config.max_streams_bidi = settings.max_streams_bidi
+    config.max_paths = settings.max_paths
     config.max_streams_uni = settings.max_streams_uni
     config.max_datagram_frame_size = settings.max_datagram_frame_size
     config.send_budget_stream = settings.send_budget_stream

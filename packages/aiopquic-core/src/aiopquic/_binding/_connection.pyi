@@ -4,6 +4,7 @@ from typing_extensions import Buffer
 
 from aiopquic._binding._engine import Engine
 from aiopquic._binding._stream import Stream
+from aiopquic._paths import PathWish
 from aiopquic._sinks import ConnectionSink
 
 @final
@@ -23,6 +24,16 @@ class Connection:
     def open_stream(self, stream_id: int, scope: int = ..., preface: bytes = ...) -> Stream: ...
     def close(self, error_code: int, reason: bytes, frame_type: int | None = ...) -> None: ...
     def request_stats(self, request: int) -> bool: ...
+    def request_path(
+        self,
+        request: int,
+        wish: PathWish,
+        path_id: int = 0,
+        local_address: tuple[str, int] | None = None,
+        peer_address: tuple[str, int] | None = None,
+        rtt_change_us: int = 0,
+        rate_change: int = 0,
+    ) -> None: ...
     def want_writable(self) -> bool: ...
     def want_streams(self, known_bidi: int, known_uni: int) -> None: ...
     def export_secret(self, request: int, label: bytes, context: bytes, length: int) -> None: ...

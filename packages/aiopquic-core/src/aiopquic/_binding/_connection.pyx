@@ -5,6 +5,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from aiopquic._binding._engine cimport Engine
+from aiopquic._binding._paths cimport fill_request
 from aiopquic._binding._status cimport fail
 from aiopquic._binding._stream cimport wrap_stream
 from aiopquic._binding._varint cimport varint_length, varint_read
@@ -32,6 +33,7 @@ from aiopquic.capi cimport (
     aiopq_conn_max_datagram,
     aiopq_conn_ping,
     aiopq_conn_protocol_command,
+    aiopq_conn_request_path,
     aiopq_conn_request_stats,
     aiopq_conn_send_datagram,
     aiopq_conn_send_queued,
@@ -42,6 +44,7 @@ from aiopquic.capi cimport (
     aiopq_conn_want_streams,
     aiopq_conn_want_writable,
     aiopq_datagram_stats_t,
+    aiopq_path_request_t,
     aiopq_status_t,
     aiopq_stream_new_scoped,
     aiopq_stream_t,
@@ -122,6 +125,21 @@ cdef class Connection:
     def request_stats(self, uint64_t request):
         """Ask for ``connection_stats`` with this number; False when the connection is closed."""
         return aiopq_conn_request_stats(self._ptr, request) == AIOPQ_OK
+
+    def request_path(self, request, str wish, path_id=0, local_address=None, peer_address=None, rtt_change_us=0,
+                     rate_change=0):
+        """Ask for something about paths, by one of ``_paths.PATH_WISHES``; see ``include/aiopquic/path.h``.
+
+        ``connection_path_answer`` with the number follows, or ``connection_closed``. Addresses are IP literals with a
+        port.
+
+        Raises QuicConnectionError when the connection has ended.
+        """
+        cdef aiopq_path_request_t wanted
+        fill_request(&wanted, request, wish, path_id, local_address, peer_address, rtt_change_us, rate_change)
+        status = aiopq_conn_request_path(self._ptr, &wanted)
+        if status != AIOPQ_OK:
+            fail(status, None)
 
     def want_writable(self):
         """Ask for ``connection_writable``; False when there is room already and no event will come."""

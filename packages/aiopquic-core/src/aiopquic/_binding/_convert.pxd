@@ -18,6 +18,7 @@ cdef int fill_address(sockaddr_storage *target, str host, uint16_t port) except 
 
 # C to Python.
 cdef answer_bytes(aiopq_answer_t *source)
+cdef read_address(sockaddr_storage *source)
 cdef close_reason(aiopq_close_info_t *info)
 cdef handshake_info(aiopq_conn_info_t *info)
 cdef bytes connection_id(aiopq_connection_id_t *source)

@@ -144,6 +144,7 @@ cdef handshake_info(aiopq_conn_info_t *info):
         parameters_dict(&info.remote_parameters),
         <bint>info.is_early_data_accepted,
         certificates(info.peer_certificates, info.peer_certificates_length),
+        <bint>info.has_multipath,
     )
 
 

@@ -16,6 +16,7 @@ from aiopquic._binding._convert cimport (
     incoming_info,
     stats_dict,
 )
+from aiopquic._binding._paths cimport path_addresses, path_answer, path_event
 from aiopquic._binding._status cimport fail
 from aiopquic._binding._stream cimport Stream, wrap_stream
 from aiopquic.capi cimport (
@@ -25,6 +26,8 @@ from aiopquic.capi cimport (
     AIOPQ_EVENT_CONN_CREATED,
     AIOPQ_EVENT_CONN_ID_ISSUED,
     AIOPQ_EVENT_CONN_ID_RETIRED,
+    AIOPQ_EVENT_CONN_PATH,
+    AIOPQ_EVENT_CONN_PATH_ANSWER,
     AIOPQ_EVENT_CONN_PING_ACKED,
     AIOPQ_EVENT_CONN_READY,
     AIOPQ_EVENT_CONN_STATS,
@@ -89,6 +92,8 @@ from aiopquic.capi cimport (
     aiopq_key_exchange_groups,
     aiopq_live_counts_t,
     aiopq_openssl_version,
+    aiopq_path_answer_t,
+    aiopq_path_event_t,
     aiopq_picoquic_version,
     aiopq_protocol_message_t,
     aiopq_status_t,
@@ -352,6 +357,11 @@ cdef class Engine:
             message = <aiopq_protocol_message_t *>event.detail
             sink.protocol_event(message.kind, message.uid,
                                 PyBytes_FromStringAndSize(<const char *>message.data, <Py_ssize_t>message.length))
+        elif event.type == AIOPQ_EVENT_CONN_PATH:
+            sink.connection_path(path_event(<int>event.value, <aiopq_path_event_t *>event.detail),
+                                 *path_addresses(<aiopq_path_event_t *>event.detail))
+        elif event.type == AIOPQ_EVENT_CONN_PATH_ANSWER:
+            sink.connection_path_answer(path_answer(<aiopq_path_answer_t *>event.detail))
         elif event.type == AIOPQ_EVENT_CONN_ID_ISSUED:
             sink.connection_id_issued(connection_id(<aiopq_connection_id_t *>event.detail))
         elif event.type == AIOPQ_EVENT_CONN_ID_RETIRED:

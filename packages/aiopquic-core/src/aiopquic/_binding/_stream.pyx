@@ -8,6 +8,7 @@ from aiopquic._binding._connection cimport Connection
 from aiopquic._binding._status cimport fail
 from aiopquic.capi cimport (
     AIOPQ_NO_SCOPE,
+    AIOPQ_ANY_PATH,
     AIOPQ_OK,
     AIOPQ_SEND_FLOOR,
     AIOPQ_WOULD_BLOCK,
@@ -24,6 +25,7 @@ from aiopquic.capi cimport (
     aiopq_stream_send_state,
     aiopq_stream_sent,
     aiopq_stream_set_owner,
+    aiopq_stream_set_path,
     aiopq_stream_set_priority,
     aiopq_stream_stop,
     aiopq_stream_t,
@@ -134,6 +136,12 @@ cdef class Stream:
         if not 0 <= priority <= 255:
             raise ValueError(f"a stream priority is 0 to 255, not {priority}")
         status = aiopq_stream_set_priority(self._ptr, <uint8_t>priority)
+        if status != AIOPQ_OK:
+            fail(status, self.id)
+
+    def set_path(self, path_id):
+        """Send on the path of that id alone; None: on any."""
+        status = aiopq_stream_set_path(self._ptr, AIOPQ_ANY_PATH if path_id is None else <uint64_t>path_id)
         if status != AIOPQ_OK:
             fail(status, self.id)
 

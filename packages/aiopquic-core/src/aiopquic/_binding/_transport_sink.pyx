@@ -103,6 +103,12 @@ class ConnectionEvents:
     def connection_id_retired(self, connection_id):
         """Of no use without an event of its own."""
 
+    def connection_path(self, event, local_address, peer_address):
+        """Paths are the stack's affair here."""
+
+    def connection_path_answer(self, answer):
+        """Never asked for."""
+
     def connection_writable(self):
         pass
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 import ssl
@@ -135,6 +136,11 @@ class QuicConfiguration:
     """Bytes that may wait to be sent on one connection, over all streams; None or 0: no limit beyond each stream's.
 
     Up to 64 KiB a stream may hold whatever the others hold: streams that can't be sent don't keep others from it."""
+    max_paths: int = 1
+    "Paths that a connection may have at once, 1 to 8; 2 or more offers multipath (draft-ietf-quic-multipath)."
+    preferred_addresses: Sequence[tuple[str, int]] | None = None
+    """Server: an IP literal and a port, at most one per family, where clients are asked to go on after the handshake
+    (RFC 9000 section 9.6); the server listens there, too."""
     max_connections: int = 256
     "Server: connections that may be open at once; more are refused."
     cipher_suite: int | None = None
@@ -205,6 +211,7 @@ class QuicConfiguration:
         self._validate_choices()
         self._validate_versions()
         self._validate_trust()
+        self._validate_preferred()
 
     def _validate_alpn(self) -> None:
         if self.alpn_protocols is None:
@@ -274,6 +281,7 @@ class QuicConfiguration:
         for name in ("max_streams_uni", "max_streams_bidi"):
             self._require(name, 0, 1 << 60, "streams")
         self._require("stream_ring_cap", 1, 1 << 40, "bytes")
+        self._require("max_paths", 1, 8, "paths")
         self._require("max_connections", 1, 1 << 24, "connections")
         if self.tx_max_queued_bytes is not None:
             self._require("tx_max_queued_bytes", 0, 1 << 50, "bytes, or None")
@@ -317,6 +325,29 @@ class QuicConfiguration:
             raise ConfigurationError(f"ip_family is socket.AF_INET, socket.AF_INET6 or None, not {self.ip_family!r}")
         if self.qlog_dir is not None and not Path(self.qlog_dir).is_dir():
             raise ConfigurationError(f"qlog_dir {str(self.qlog_dir)!r} is not an existing folder")
+
+    def _validate_preferred(self) -> None:
+        wanted = self.preferred_addresses
+        if wanted is None:
+            return
+        if self.is_client:
+            raise ConfigurationError("preferred_addresses is for servers: a client follows its server's")
+        families = set()
+        for entry in wanted if isinstance(wanted, list | tuple) else [wanted]:
+            literal: ipaddress.IPv4Address | ipaddress.IPv6Address | None
+            try:
+                host, port = entry
+                literal = ipaddress.ip_address(str(host))
+            except (TypeError, ValueError):
+                literal, port = None, 0
+            if literal is None or literal.is_unspecified or not isinstance(port, int) or not 0 < port < 65536:
+                raise ConfigurationError(
+                    "preferred_addresses are IP literals and ports that clients can reach, such as "
+                    f'[("192.0.2.1", 443)], not {wanted!r}'
+                )
+            families.add(literal.version)
+        if len(families) != len(wanted):
+            raise ConfigurationError(f"preferred_addresses has one address per family at most, not {wanted!r}")
 
     def _validate_groups(self) -> None:
         groups = self.key_exchange_groups

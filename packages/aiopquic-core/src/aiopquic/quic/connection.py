@@ -26,6 +26,7 @@ from aiopquic.quic.events import (
     ConnectionTerminated,
     DatagramFrameReceived,
     HandshakeCompleted,
+    PathChanged,
     PingAcknowledged,
     ProtocolNegotiated,
     QuicEvent,
@@ -33,6 +34,7 @@ from aiopquic.quic.events import (
     StreamDataReceived,
     StreamReset,
 )
+from aiopquic.quic.paths import PathInfo, path_id
 from aiopquic.quic.priorities import StreamPriorities
 from aiopquic.quic.reading import StreamReading
 from aiopquic.quic.sending import Sender
@@ -41,6 +43,7 @@ from aiopquic.quic.streams import StreamTable, stream_is_unidirectional
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
     from aiopquic._binding._stream import Stream
+    from aiopquic._paths import PathAnswer, PathEvent
 
 __all__ = ["QuicConnection", "QuicErrorCode", "stream_is_unidirectional"]
 
@@ -279,6 +282,10 @@ class QuicConnection(ConnectionDatagrams, ConnectionDrains, ConnectionControls, 
         stream = self._stream_to_send(stream_id)
         return 0 if self._priorities.set(stream, priority) else 1
 
+    def set_stream_path(self, stream_id: int, path: PathInfo | int | None) -> None:
+        """Send the bytes of a stream on that path alone; None: on any."""
+        self._stream_to_send(stream_id).set_path(path_id(path) if path is not None else None)
+
     def set_default_stream_priority(self, priority: int) -> None:
         """The priority of every stream that nothing was sent on yet, of either side's, unless it is given another.
 
@@ -358,6 +365,7 @@ class QuicConnection(ConnectionDatagrams, ConnectionDrains, ConnectionControls, 
         self._close_reason = reason
         self._snapshots.connection_closed()
         self._requests.connection_closed(reason)
+        self._paths.connection_closed(reason)
         self._sender.connection_closed(reason)
         self._all_drained()
         self.datagrams_writable()
@@ -385,6 +393,15 @@ class QuicConnection(ConnectionDatagrams, ConnectionDrains, ConnectionControls, 
         if connection_id in self._local_ids:
             self._local_ids.remove(connection_id)
         self._emit(ConnectionIdRetired(connection_id=connection_id))
+
+    def connection_path(
+        self, event: PathEvent, local_address: tuple[str, int] | None, peer_address: tuple[str, int] | None
+    ) -> None:
+        self._paths.changed(event, local_address, peer_address)
+        self._emit(PathChanged(kind=event.kind, path=event.path))
+
+    def connection_path_answer(self, answer: PathAnswer) -> None:
+        self._paths.answered(answer)
 
     def connection_writable(self) -> None:
         self._sender.connection_writable()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+from aiopquic._paths import PathInfo
 from aiopquic.exceptions import CloseReason
 
 __all__ = [
@@ -12,6 +14,7 @@ __all__ = [
     "ConnectionTerminated",
     "DatagramFrameReceived",
     "HandshakeCompleted",
+    "PathChanged",
     "PingAcknowledged",
     "ProtocolNegotiated",
     "QuicEvent",
@@ -109,6 +112,14 @@ class PingAcknowledged(QuicEvent):
     """The peer has acknowledged a packet sent after ``send_ping(uid)``."""
 
     uid: int = 0
+
+
+@dataclass(slots=True)
+class PathChanged(QuicEvent):
+    """Something happened to a path of the connection, as :class:`~aiopquic.quic.paths.PathEvent` tells of it."""
+
+    kind: Literal["available", "suspended", "deleted", "quality", "moved"]
+    path: PathInfo
 
 
 @dataclass(slots=True)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from aiopquic._sinks import HandshakeInfo
 from aiopquic.exceptions import CloseReason
+from aiopquic.quic.path_requests import PathRequests
+from aiopquic.quic.paths import ConnectionPaths
 from aiopquic.quic.snapshots import PathSnapshots
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionFacts"]
 
 
-class ConnectionFacts:
+class ConnectionFacts(ConnectionPaths):
     """Reads what the connection's events have left here, and asks for snapshots; changes nothing."""
 
     def __init__(self, connection: Connection | None) -> None:
@@ -26,6 +28,7 @@ class ConnectionFacts:
         self._local_ids: list[bytes] = []
         "Ids of ours that the peer has not let go of, the oldest first."
         self._snapshots = PathSnapshots()
+        self._paths = PathRequests()
 
     @property
     def closed(self) -> bool:
@@ -48,12 +51,12 @@ class ConnectionFacts:
         return self._info.alpn if self._info is not None else None
 
     def peer_address(self) -> tuple[str, int] | None:
-        """The peer's address and port, once connected."""
-        return self._info.peer_address if self._info is not None else None
+        """The peer's address and port, once connected; it follows a client that moves."""
+        return self._paths.peer_address or (self._info.peer_address if self._info is not None else None)
 
     def local_address(self) -> tuple[str, int] | None:
         """Our address and port towards the peer, once connected."""
-        return self._info.local_address if self._info is not None else None
+        return self._paths.local_address or (self._info.local_address if self._info is not None else None)
 
     @property
     def peer_transport_parameters(self) -> dict[str, int | bool]:

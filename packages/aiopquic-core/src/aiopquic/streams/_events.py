@@ -11,6 +11,7 @@ from aiopquic.streams.stream import Stream
 
 if TYPE_CHECKING:
     from aiopquic._binding._stream import Stream as BindingStream
+    from aiopquic._paths import PathAnswer, PathEvent
     from aiopquic._sinks import HandshakeInfo
     from aiopquic.exceptions import CloseReason
     from aiopquic.streams.connection import Connection
@@ -67,6 +68,14 @@ class ConnectionEvents:
 
     def connection_id_retired(self, connection_id: bytes) -> None:
         """As above."""
+
+    def connection_path(
+        self, event: PathEvent, local_address: tuple[str, int] | None, peer_address: tuple[str, int] | None
+    ) -> None:
+        self._connection._paths.changed(event, local_address, peer_address)
+
+    def connection_path_answer(self, answer: PathAnswer) -> None:
+        self._connection._paths.answered(answer)
 
     def protocol_event(self, kind: int, uid: int, data: bytes) -> None:
         """For the protocols that have some."""

@@ -1,4 +1,4 @@
-"""What the handshake settled: the part of a connection that never changes."""
+"""What the handshake settled, and the addresses of now."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection as BindingConnection
     from aiopquic._sinks import HandshakeInfo
+    from aiopquic.quic.path_requests import PathRequests
 
 __all__ = ["HandshakeFacts"]
 
@@ -18,6 +19,7 @@ class HandshakeFacts:
 
     _binding: BindingConnection
     _info: HandshakeInfo | None
+    _paths: PathRequests
 
     @property
     def is_client(self) -> bool:
@@ -41,13 +43,13 @@ class HandshakeFacts:
 
     @property
     def peer_address(self) -> tuple[str, int]:
-        """The peer's address and port, as of the handshake."""
-        return self._handshake.peer_address or ("", 0)
+        """The peer's address and port; it follows a client that moves."""
+        return self._paths.peer_address or self._handshake.peer_address or ("", 0)
 
     @property
     def local_address(self) -> tuple[str, int]:
-        """Our address and port towards the peer, as of the handshake."""
-        return self._handshake.local_address or ("", 0)
+        """Our address and port towards the peer."""
+        return self._paths.local_address or self._handshake.local_address or ("", 0)
 
     @property
     def peer_certificate(self) -> bytes | None:

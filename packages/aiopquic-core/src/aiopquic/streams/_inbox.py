@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Self, cast
 
 from aiopquic.streams.receiving import ReceiveStream
 from aiopquic.streams.stream import Stream
 
-__all__ = ["Inbox"]
+__all__ = ["Inbox", "IncomingStreams"]
 
 _Arrival = tuple[int, ReceiveStream]
 
@@ -85,3 +86,22 @@ class Inbox:
             queue.appendleft(arrival)
         else:
             queue.append(arrival)
+
+
+class IncomingStreams:
+    """Iterates over the peer's streams."""
+
+    __slots__ = ("_bidirectional", "_inbox")
+
+    def __init__(self, inbox: Inbox, bidirectional: bool | None) -> None:
+        self._inbox = inbox
+        self._bidirectional = bidirectional
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Stream:
+        stream = await self._inbox.get(self._bidirectional)
+        if stream is None:
+            raise StopAsyncIteration
+        return cast(Stream, stream)

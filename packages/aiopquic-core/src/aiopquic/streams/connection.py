@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, cast, overload
 
 from aiopquic.exceptions import CloseKind, CloseReason, QuicConnectionError
+from aiopquic.quic.path_requests import PathRequests
+from aiopquic.quic.paths import ConnectionPaths
 from aiopquic.quic.requests import ConnectionRequests
 from aiopquic.quic.sending import Sender
 from aiopquic.quic.snapshots import PathSnapshots
@@ -18,7 +20,7 @@ from aiopquic.streams._closing import wait_until_delivered
 from aiopquic.streams._credit import StreamCredit
 from aiopquic.streams._events import ConnectionEvents
 from aiopquic.streams._facts import HandshakeFacts
-from aiopquic.streams._inbox import Inbox
+from aiopquic.streams._inbox import Inbox, IncomingStreams
 from aiopquic.streams.datagrams import DatagramFate, Datagrams, IncomingDatagrams
 from aiopquic.streams.receiving import ReceiveStream
 from aiopquic.streams.sending import SendStream
@@ -39,7 +41,7 @@ __all__ = ["Connection"]
 MAX_REASON_BYTES = 1024
 
 
-class Connection(HandshakeFacts):
+class Connection(HandshakeFacts, ConnectionPaths):
     """One connection. Made by :func:`aiopquic.connect`, or by :func:`aiopquic.serve` for its handler.
 
     All methods belong to the thread of the loop that it was made on. As a context manager it ends the connection on
@@ -59,6 +61,7 @@ class Connection(HandshakeFacts):
         "_info",
         "_latest_stats",
         "_lease",
+        "_paths",
         "_ping_count",
         "_pings",
         "_release",
@@ -82,6 +85,7 @@ class Connection(HandshakeFacts):
         self._sender = Sender(configuration)
         self._snapshots = PathSnapshots()
         self._requests = ConnectionRequests()
+        self._paths = PathRequests()
         self._latest_stats: ConnectionStats | None = None
         self._datagrams = Datagrams(binding)
         self._credit = StreamCredit(binding)
@@ -161,7 +165,7 @@ class Connection(HandshakeFacts):
         Ends when the connection does, however that comes; ``close_reason`` says why. Otherwise as
         :meth:`accept_stream`.
         """
-        return _Incoming(self._inbox, bidirectional)
+        return IncomingStreams(self._inbox, bidirectional)
 
     # ---- datagrams ----
 
@@ -386,6 +390,10 @@ class Connection(HandshakeFacts):
         if self._end is not None:
             raise self._end.exception()
 
+    def _open_connection(self) -> BindingConnection:
+        self._require_open()
+        return self._binding
+
     async def _explain(self) -> QuicConnectionError:
         """What ended the connection; the engine may know before its last event has come."""
         if self._end is None:
@@ -418,6 +426,7 @@ class Connection(HandshakeFacts):
         self._close_reason = self._end = reason
         self._snapshots.connection_closed()
         self._requests.connection_closed(reason)
+        self._paths.connection_closed(reason)
         self._sender.connection_closed(reason)
         self._credit.closed()
         self._datagrams.closed(reason)
@@ -442,22 +451,3 @@ class Connection(HandshakeFacts):
         if self._lease is not None:
             self._release = asyncio.get_running_loop().create_task(self._lease.release())
             self._lease = None
-
-
-class _Incoming:
-    """Iterates over the peer's streams."""
-
-    __slots__ = ("_bidirectional", "_inbox")
-
-    def __init__(self, inbox: Inbox, bidirectional: bool | None) -> None:
-        self._inbox = inbox
-        self._bidirectional = bidirectional
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Stream:
-        stream = await self._inbox.get(self._bidirectional)
-        if stream is None:
-            raise StopAsyncIteration
-        return cast(Stream, stream)

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from aiopquic.exceptions import QuicConnectionError, StreamClosedError, StreamStoppedError
+from aiopquic.quic.paths import PathInfo, path_id
 from aiopquic.streams._base import BaseStream, check_code
 
 if TYPE_CHECKING:
@@ -180,6 +181,17 @@ class SendStream(BaseStream):
             return
         self._binding.set_priority(value)
         self._priority = value
+
+    def set_path(self, path: PathInfo | int | None) -> None:
+        """Send this stream's bytes on that path alone; None: on any, as at the beginning.
+
+        While that path can't be used, its streams wait. One that is deleted lets them go on others.
+
+        Raises:
+            QuicConnectionError: the connection has ended.
+        """
+        self._connection._require_open()
+        self._binding.set_path(path_id(path) if path is not None else None)
 
     # ---- as a context manager ----
 

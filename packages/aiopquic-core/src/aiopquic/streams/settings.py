@@ -38,6 +38,7 @@ class SharedSettings(TypedDict, total=False):
     max_data: int
     max_datagram_frame_size: int | None
     max_stream_data: int
+    max_paths: int
     max_streams_bidi: int
     max_streams_uni: int
     pmtud: str
@@ -69,6 +70,7 @@ class ServerSettings(SharedSettings, total=False):
     certificates: NamedCertificates | None
     early_data: bool
     max_connections: int
+    preferred_addresses: Sequence[tuple[str, int]] | None
     stateless_reset_secret: bytes | None
 
 

@@ -125,24 +125,38 @@ class SimulatedNetwork:
             self._cleanup = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         return self._folder
 
-    def link(self, one: Host, other: Host, link: Link, back: Link | None = None) -> None:
-        """Set what is between two hosts: ``link`` from one to the other, and back too unless ``back`` says more."""
+    def link(self, one: Host | str, other: Host | str, link: Link, back: Link | None = None) -> None:
+        """Set what is between two hosts: ``link`` from one to the other, and back too unless ``back`` says more.
+
+        An address in place of a host means that one alone, as if it were another interface; the last call counts.
+        """
         self._set(one, other, link)
         self._set(other, one, back if back is not None else link)
 
-    def change(self, one: Host, other: Host, **changes: Any) -> None:
+    def change(self, one: Host | str, other: Host | str, **changes: Any) -> None:
         """Change some fields of both directions between two hosts: ``change(a, b, down=True)`` is a blackhole.
 
         Datagrams that are under way arrive as they would have.
         """
         for start, end in ((one, other), (other, one)):
-            link = self._links.get((start.name, end.name), self._default_link)
-            self._set(start, end, dataclasses.replace(link, **changes))
+            self._set(start, end, dataclasses.replace(self._link_between(start, end), **changes))
 
-    def _set(self, start: Host, end: Host, link: Link) -> None:
-        self._links[start.name, end.name] = link
-        for source in start.addresses:
-            for target in end.addresses:
+    def _link_between(self, start: Host | str, end: Host | str) -> Link:
+        """As it was set for the two, or for the hosts that they belong to."""
+        for one in (_name(start), self._name_of(start)):
+            for other in (_name(end), self._name_of(end)):
+                if (one, other) in self._links:
+                    return self._links[one, other]
+        return self._default_link
+
+    def _name_of(self, end: Host | str) -> str:
+        names = (name for name, host in self._hosts.items() if end in host.addresses)
+        return end.name if isinstance(end, Host) else next(names, end)
+
+    def _set(self, start: Host | str, end: Host | str, link: Link) -> None:
+        self._links[_name(start), _name(end)] = link
+        for source in _addresses(start):
+            for target in _addresses(end):
                 if (":" in source) == (":" in target):
                     self._network.set_link(source, target, link._settings())
 
@@ -153,11 +167,11 @@ class SimulatedNetwork:
         """
         self._network.rebind(inside, outside)
 
-    def counters(self, source: Host, target: Host) -> LinkCounters:
+    def counters(self, source: Host | str, target: Host | str) -> LinkCounters:
         """What became of the datagrams from one host to another, over all their addresses."""
         total = dict.fromkeys((field.name for field in dataclasses.fields(LinkCounters)), 0)
-        for start in source.addresses:
-            for end in target.addresses:
+        for start in _addresses(source):
+            for end in _addresses(target):
                 for name, count in self._network.counters(start, end).items():
                     total[name] += count
         return LinkCounters(**total)
@@ -207,6 +221,14 @@ class SimulatedNetwork:
         finally:
             current_place.reset(token)
             await close_idle_engines()
+
+
+def _name(end: Host | str) -> str:
+    return end.name if isinstance(end, Host) else end
+
+
+def _addresses(end: Host | str) -> tuple[str, ...]:
+    return end.addresses if isinstance(end, Host) else (end,)
 
 
 def simulated(
