@@ -42,7 +42,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.M)
 CODE = re.compile(r"`([^`\n]+)`")
-TEST_NAME = re.compile(r"\b(test_\w+\.(?:py|c))::(\w+)")
+TEST_NAME = re.compile(r"\b((?:\w+/)?test_\w+\.(?:py|c))::(\w+)")
 PATH = re.compile(r"[\w./-]+/[\w.-]+\.(?:pyi|pyx|pxd|py|c|h|md|json|cmake|map)\b")
 
 

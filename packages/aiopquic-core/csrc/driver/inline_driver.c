@@ -69,6 +69,12 @@ static void look(aiopq_driver_t *driver, int timeout_ms)
     }
 }
 
+static void watch_opened(aiopq_linux_io_t *io, size_t place)
+{
+    (void)watch(io->engine->wakeup_fd, EPOLL_CTL_ADD, io->sockets[place].fd,
+                EPOLLIN | (io->has_pending ? EPOLLOUT : 0), (uint32_t)place);
+}
+
 static void finish(aiopq_driver_t *driver, int system_error)
 {
     if (!driver->has_ended) {
@@ -217,6 +223,7 @@ static int open_all(aiopq_driver_t *driver)
             return errno;
         }
     }
+    driver->io.opened = watch_opened;
     return 0;
 }
 

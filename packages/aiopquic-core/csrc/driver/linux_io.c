@@ -36,17 +36,23 @@ static void set_port(struct sockaddr_storage *address, uint16_t port)
     }
 }
 
-static int open_socket(aiopq_linux_io_t *io, struct sockaddr_storage address, uint16_t port)
+static int open_socket(aiopq_linux_io_t *io, struct sockaddr_storage address, uint16_t port, size_t *place)
 {
     const aiopq_config_t *config = &io->engine->config;
-    if (io->socket_count == AIOPQ_SOCKETS_MAX) {
+    size_t free_place = 0;
+    while (free_place < io->socket_count && io->users[free_place] > 0) {
+        free_place++;
+    }
+    if (free_place == AIOPQ_SOCKETS_MAX) {
         return EMFILE;
     }
-    aiopq_udp_socket_t *s = &io->sockets[io->socket_count];
+    aiopq_udp_socket_t *s = &io->sockets[free_place];
     set_port(&address, port);
     int error = aiopq_udp_open(s, &address, config->socket_buffer_bytes, aiopq_ecn_mark(io->engine));
     if (error == 0) {
-        io->users[io->socket_count++] = 1;
+        io->users[free_place] = 1;
+        io->socket_count += free_place == io->socket_count;
+        *place = free_place;
     }
     return error;
 }
@@ -57,6 +63,7 @@ void aiopq_linux_io_close(aiopq_linux_io_t *io)
     io->engine->close_local = NULL;
     while (io->socket_count > 0) {
         aiopq_udp_close(&io->sockets[--io->socket_count]);
+        io->users[io->socket_count] = 0;
     }
 }
 
@@ -71,7 +78,8 @@ static int open_all(aiopq_linux_io_t *io, const struct sockaddr_storage *address
         uint16_t port = wanted;
         error = 0;
         for (size_t i = 0; i < count && error == 0; i++) {
-            error = open_socket(io, addresses[i], port);
+            size_t place;
+            error = open_socket(io, addresses[i], port, &place);
             if (error == 0) {
                 port = aiopq_udp_port(&io->sockets[0]);
             }
@@ -101,7 +109,8 @@ static size_t socket_at(const aiopq_linux_io_t *io, const struct sockaddr_storag
     size_t i = 0;
     for (; i < io->socket_count; i++) {
         const struct sockaddr_storage *bound = &io->sockets[i].bound;
-        if (bound->ss_family == address->ss_family && port_of(bound) == port_of(address) &&
+        if (io->users[i] > 0 && bound->ss_family == address->ss_family &&
+            port_of(bound) == port_of(address) &&
             (aiopq_udp_is_wildcard(bound) ||
              picoquic_compare_ip_addr((const struct sockaddr *)bound, (const struct sockaddr *)address) ==
                  0)) {
@@ -119,9 +128,12 @@ static int open_local(void *context, struct sockaddr_storage *address)
         io->users[place]++;
         return 0;
     }
-    int error = open_socket(io, *address, port_of(address));
+    int error = open_socket(io, *address, port_of(address), &place);
     if (error == 0) {
         set_port(address, aiopq_udp_port(&io->sockets[place]));
+        if (io->opened != NULL) {
+            io->opened(io, place);
+        }
     }
     return error;
 }
@@ -132,9 +144,6 @@ static void close_local(void *context, const struct sockaddr_storage *address)
     size_t place = socket_at(io, address);
     if (place < io->socket_count && --io->users[place] == 0) {
         aiopq_udp_close(&io->sockets[place]);
-        io->socket_count--;
-        io->sockets[place] = io->sockets[io->socket_count];
-        io->users[place] = io->users[io->socket_count];
     }
 }
 
@@ -182,6 +191,9 @@ bool aiopq_linux_io_receive(aiopq_linux_io_t *io, aiopq_udp_socket_t *s, int bat
 {
     aiopq_received_t received;
     bool got_any = false;
+    if (s->fd < 0) {
+        return false;
+    }
     for (int batch = 0; batch < batches && aiopq_udp_receive(s, io->receive_buffer, &received); batch++) {
         got_any = true;
         /* Packets with a short header carry no length: each datagram must be handed over by itself. */
@@ -208,7 +220,7 @@ static aiopq_udp_socket_t *socket_for(aiopq_linux_io_t *io, int family, const st
         return place < io->socket_count ? &io->sockets[place] : NULL;
     }
     for (size_t i = 0; i < io->socket_count; i++) {
-        if (io->sockets[i].family == family) {
+        if (io->users[i] > 0 && io->sockets[i].family == family) {
             return &io->sockets[i];
         }
     }
@@ -237,7 +249,7 @@ static bool send_pending(aiopq_linux_io_t *io, picoquic_cnx_t *cnx, uint64_t now
 static bool can_segment(const aiopq_linux_io_t *io)
 {
     for (size_t i = 0; i < io->socket_count; i++) {
-        if (!io->sockets[i].can_segment) {
+        if (io->users[i] > 0 && !io->sockets[i].can_segment) {
             return false;
         }
     }

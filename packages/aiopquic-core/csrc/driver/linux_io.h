@@ -12,9 +12,10 @@
 typedef struct aiopq_linux_io {
     aiopq_engine_t *engine; /* borrowed */
     aiopq_udp_socket_t sockets[AIOPQ_SOCKETS_MAX];
-    size_t
-        users[AIOPQ_SOCKETS_MAX]; /* connections that opened it; those of the configuration have one more */
-    size_t socket_count;
+    /* Connections that opened it; one more for those of the configuration, 0 for a place that is free. */
+    size_t users[AIOPQ_SOCKETS_MAX];
+    size_t socket_count;                                     /* places that were used so far */
+    void (*opened)(struct aiopq_linux_io *io, size_t place); /* told of those that come later; may be NULL */
     uint8_t *receive_buffer;
     uint8_t *send_buffer;
 

@@ -72,6 +72,18 @@ static void tell(aiopq_conn_t *conn, aiopq_path_change_t change, const aiopq_pat
     }
 }
 
+/* A turn at the next moment that matters here. */
+static void set_alarm(aiopq_conn_t *conn)
+{
+    const aiopq_paths_t *paths = &conn->paths;
+    uint64_t time_us = paths->drop_old_us;
+    if (paths->probe != NULL && !paths->is_probe_started &&
+        (time_us == 0 || paths->start_deadline_us < time_us)) {
+        time_us = paths->start_deadline_us;
+    }
+    picoquic_set_app_wake_time(conn->cnx, time_us);
+}
+
 /* ---- local addresses ---- */
 
 static aiopq_path_outcome_t open_local(aiopq_conn_t *conn, struct sockaddr_storage *address, int *error)
@@ -220,7 +232,7 @@ static void begin_probe(aiopq_conn_t *conn, aiopq_path_request_t *request)
     paths->target = target;
     paths->is_probe_started = false;
     paths->start_deadline_us = conn->engine->now_us + START_LIMIT_US;
-    picoquic_set_app_wake_time(conn->cnx, paths->start_deadline_us);
+    set_alarm(conn);
     aiopq_watch_enter(conn);
 }
 
@@ -311,7 +323,7 @@ void aiopq_on_path(aiopq_conn_t *conn, uint64_t path_id, aiopq_path_change_t cha
         uint64_t delay_us = aiopq_path_switched(conn->cnx, conn->engine->now_us);
         if (delay_us > 0) {
             paths->drop_old_us = conn->engine->now_us + delay_us;
-            picoquic_set_app_wake_time(conn->cnx, paths->drop_old_us);
+            set_alarm(conn);
             aiopq_watch_enter(conn);
         }
     }
@@ -361,12 +373,14 @@ void aiopq_paths_ready(aiopq_conn_t *conn)
 bool aiopq_paths_look(aiopq_conn_t *conn)
 {
     aiopq_paths_t *paths = &conn->paths;
-    if (paths->probe != NULL) {
-        try_probe(conn);
-    }
-    if (paths->drop_old_us != 0 && conn->engine->now_us >= paths->drop_old_us && paths->probe == NULL) {
+    if (paths->drop_old_us != 0 && conn->engine->now_us >= paths->drop_old_us) {
         paths->drop_old_us = 0;
         aiopq_drop_old_addresses(conn->cnx);
+        aiopq_wake_connection(conn->cnx, conn->engine->now_us); /* their ids are given back */
+        set_alarm(conn);
+    }
+    if (paths->probe != NULL) {
+        try_probe(conn);
     }
     if (paths->is_watched) {
         look_for_moves(conn);
