@@ -17,9 +17,9 @@
 #include "base/waker.h"
 #include "net/command.h"
 #include "net/datagrams.h"
+#include "net/paths.h"
 #include "net/protocol.h"
 #include "net/reset.h"
-#include "net/paths.h"
 
 typedef struct aiopq_tls aiopq_tls_t;
 typedef struct aiopq_driver aiopq_driver_t;
