@@ -33,7 +33,7 @@ BASES = (ROOT, PACKAGE, PACKAGE / "csrc", PACKAGE / "src" / "aiopquic", PACKAGE 
 SOURCES = ("csrc/**/*.[ch]", "src/**/*.py", "src/**/*.pyx", "src/**/*.pxd", "cmake/*", "CMakeLists.txt")
 
 #: Seconds that a program of a page or an example may take.
-TIME_LIMIT = 20
+TIME_LIMIT = 60
 
 #: A marker, then a fenced block: `run` for a program, `output` for what the program before prints, `test` for a
 #: module that pytest runs, `from FILE` for a quote.
