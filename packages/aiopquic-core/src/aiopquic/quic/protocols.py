@@ -14,7 +14,9 @@ from aiopquic.exceptions import CloseReason, ConfigurationError
 from aiopquic.quic.configuration import QuicConfiguration
 
 if TYPE_CHECKING:
-    from aiopquic._binding._connection import Connection
+    # With new names, for the protocols of other packages.
+    from aiopquic._binding._connection import Connection as Connection
+    from aiopquic._binding._stream import Stream as Stream
 
 __all__ = ["ConnectionHost", "Hosts", "ServerProtocol", "Undecided", "with_protocols"]
 
