@@ -170,4 +170,6 @@ class PeerSettings:
 def unpack_settings(data: bytes) -> PeerSettings:
     """The peer's HTTP/3 settings."""
     dialect, conforms, max_sessions, count = struct.unpack_from(">BBIH", data)
-    return PeerSettings(dialect, bool(conforms), max_sessions, dict(struct.iter_unpack(">QQ", data[8 : 8 + 16 * count])))
+    return PeerSettings(
+        dialect, bool(conforms), max_sessions, dict(struct.iter_unpack(">QQ", data[8 : 8 + 16 * count]))
+    )

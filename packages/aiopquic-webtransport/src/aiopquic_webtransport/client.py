@@ -49,6 +49,7 @@ class SessionOptions:
     protocols_field: str = ""
     headers: tuple[RawHeader, ...] = ()
     compatibility: bool = False
+    make_session: type[Session] = Session
 
     @classmethod
     def of(
@@ -220,7 +221,7 @@ async def _ask(http3: Http3Connection, options: SessionOptions, token: bytes) ->
         raise http3.quic._reason_of_end().exception()
     authority = options.authority or http3.authority
     http3.authority = authority
-    session = http3._sessions[stream_id] = Session(http3, stream_id, options.path, authority)
+    session = http3._sessions[stream_id] = options.make_session(http3, stream_id, options.path, authority)
     waiter = http3._responses[stream_id] = asyncio.get_running_loop().create_future()
     try:
         http3._command(Command.CONNECT, stream_id, pack_headers(options.request(token, authority)))

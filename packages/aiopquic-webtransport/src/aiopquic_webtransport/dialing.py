@@ -13,9 +13,9 @@ from aiopquic_webtransport import _native
 from aiopquic_webtransport.http3 import Http3Connection
 
 if TYPE_CHECKING:
-    from aiopquic.quic.protocols import Connection as BindingConnection
     from aiopquic._sinks import ConnectionSink
     from aiopquic.quic.engine import QuicEngine
+    from aiopquic.quic.protocols import Connection as BindingConnection
 
 __all__ = ["Place", "dial_http3", "pooled"]
 

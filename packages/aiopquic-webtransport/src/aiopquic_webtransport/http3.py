@@ -29,6 +29,7 @@ from aiopquic_webtransport._wire import (
 )
 from aiopquic_webtransport.error_codes import WT_BUFFERED_STREAM_REJECTED
 from aiopquic_webtransport.exceptions import CloseInfo, EndKind
+from aiopquic_webtransport.streams import SessionStream
 
 if TYPE_CHECKING:
     from aiopquic import Connection
@@ -207,7 +208,17 @@ class Http3Connection(ConnectionEvents):
         for quarter_id, datagram in self._connection._binding.take_datagrams_scoped():
             session = self._sessions.get(quarter_id * 4)
             if session is not None and not session.is_closed:
-                session.datagrams._put(datagram)
+                session._datagram_arrived(datagram)
+
+    def datagrams_writable(self) -> None:
+        super().datagrams_writable()
+        for session in self.sessions:
+            session._datagrams_writable()
+
+    def stream_writable(self, stream: BindingStream) -> None:
+        super().stream_writable(stream)
+        if isinstance(stream.state, SessionStream):
+            stream.state._writable()
 
     def _arrived(self, stream: BindingStream) -> BaseStream:
         session = self._sessions.get(stream.scope)

@@ -31,7 +31,7 @@ def check_peer(peer: PeerSettings, parameters: Mapping[str, int | bool], *, comp
 
 
 def connect_token(*, compatibility: bool) -> bytes:
-    """What ``:protocol`` says: ``webtransport-h3`` since draft 15, ``webtransport`` before, which servers still know."""
+    """What ``:protocol`` says: ``webtransport-h3`` since draft 15; before, ``webtransport``, which most still know."""
     return b"webtransport" if compatibility else b"webtransport-h3"
 
 

@@ -67,9 +67,7 @@ class WebTransport:
         protocols: Sequence[str] = (),
     ) -> None:
         if (app is None) == (routes is None):
-            raise ConfigurationError(
-                'give an application, or routes: serve(app, ...) or serve(routes={"/app": app}, ...)'
-            )
+            raise ConfigurationError('give either an application or routes={"/path": application}')
         if app is not None and not callable(app):
             raise ConfigurationError(f"the application is a coroutine function that takes a request, not {app!r}")
         if isinstance(protocols, str | bytes):
@@ -79,6 +77,7 @@ class WebTransport:
         self._router = routes if routes is None or isinstance(routes, Router) else Router(routes)
         self._is_allowed = origin_check(origins)
         self._protocols = tuple(protocols)
+        self._make_session: type[Session] = Session
 
     @property
     def native(self) -> object:
@@ -163,7 +162,7 @@ class _Host:
         if status:
             http3._respond(request_id, status, [])
             return
-        session = Session(http3, request_id, pseudo[":path"], pseudo[":authority"])
+        session = self._protocol._make_session(http3, request_id, pseudo[":path"], pseudo[":authority"])
         http3._sessions[request_id] = session
         request = Request(http3, session, pseudo, Headers(raw))
         found = self._protocol._find(request)
@@ -236,8 +235,8 @@ def serve(
 ) -> Opening[Server]:
     """Serve WebTransport sessions on a UDP port.
 
-    Use the result as ``async with serve(...) as server``, or ``server = await serve(...)``. To serve other protocols on the
-    same port, give :class:`WebTransport` to :func:`aiopquic.serve`.
+    Use the result as ``async with serve(...) as server``, or ``server = await serve(...)``. To serve other protocols on
+    the same port, give :class:`WebTransport` to :func:`aiopquic.serve`.
 
     ``app`` is called with each :class:`Request` in a task that the server owns. When it returns, the session is closed
     with code 0, after the peer has acknowledged the streams that were finished. When it raises, that is logged

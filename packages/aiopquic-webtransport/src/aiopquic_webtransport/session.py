@@ -347,6 +347,13 @@ class Session:
         self._inbox.put(stream)
         return stream
 
+    def _datagram_arrived(self, datagram: bytes) -> None:
+        """From the drain."""
+        self._datagrams._put(datagram)
+
+    def _datagrams_writable(self) -> None:
+        """From the drain: the connection's queue has room again, if somebody asked."""
+
     def _forget(self, stream: SessionStream) -> None:
         """The stream is over, in both directions."""
         self._streams.pop(stream.id, None)

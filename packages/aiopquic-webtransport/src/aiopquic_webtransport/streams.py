@@ -42,6 +42,9 @@ class SessionStream(BaseStream):
         """The session it belongs to."""
         return self._session
 
+    def _writable(self) -> None:
+        """The stream has room again, if somebody asked."""
+
     def _released(self) -> None:
         self._session._forget(self)
         super()._released()

@@ -1,6 +1,7 @@
-"""WebTransport, from the package ``aiopquic-webtransport``.
+"""WebTransport in the shape of earlier releases, from the package ``aiopquic-webtransport``.
 
-The names here are those of ``aiopquic_webtransport``; without that package the import says which extra to install.
+``aiopquic_webtransport`` itself is the API that new programs use. Without that package the import says which extra to
+install.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import importlib
 from typing import Any
 
 try:
-    _package = importlib.import_module("aiopquic_webtransport")
+    _package = importlib.import_module("aiopquic_webtransport.compat")
 except ModuleNotFoundError as error:
     if error.name != "aiopquic_webtransport":
         raise
