@@ -255,6 +255,7 @@ def certificate_(
             raise UsageProblem(str(error)) from None
         certificate, key = made.write(folder)
         print(f"certificate  {certificate}\nkey          {key}\nsha256       {made.sha256.hex()}")
+        print(f"for a page   {made.for_pages}")
 
 
 @app.command("demo")

@@ -58,6 +58,12 @@ class DevCertificate:
         """The digest of the certificate's DER: what ``serverCertificateHashes`` takes in browsers."""
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(self.certificate_pem.decode())).digest()
 
+    @property
+    def for_pages(self) -> str:
+        """The option of JavaScript's ``new WebTransport(url, {...})`` with which a page trusts the certificate."""
+        value = ", ".join(map(str, self.sha256))
+        return f'serverCertificateHashes: [{{algorithm: "sha-256", value: new Uint8Array([{value}])}}]'
+
     def write(self, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
         """Write both into a folder, which is made if it is missing; the key is readable by its owner alone.
 

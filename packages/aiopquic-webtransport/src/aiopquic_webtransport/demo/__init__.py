@@ -1,0 +1,1 @@
+"""A shared page: cursors over datagrams, a chat over streams. ``python -m aiopquic_webtransport.demo`` serves it."""
