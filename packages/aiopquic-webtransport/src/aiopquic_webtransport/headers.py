@@ -88,7 +88,7 @@ def _checked_name(name: str) -> bytes:
 
 def _checked_value(name: str, value: str) -> bytes:
     try:
-        data = value.strip().encode("latin-1")
+        data = value.strip(" \t").encode("latin-1")
     except (AttributeError, UnicodeEncodeError):
         raise ValueError(f"the value of the header {name!r} is a text of Latin-1 characters, not {value!r}") from None
     if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in data):

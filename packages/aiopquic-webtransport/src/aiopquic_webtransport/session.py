@@ -67,6 +67,8 @@ class Session:
         "What waits for something that comes only while the session lives."
         self._over = Happening[CloseInfo]()
         self._draining = Happening[None]()
+        "The peer asks to end the session soon, or it has ended."
+        self._is_draining = False
         self._finished = Happening[None]()
         "Both sides have ended the CONNECT stream, or the connection is gone."
 
@@ -287,7 +289,7 @@ class Session:
     @property
     def is_draining(self) -> bool:
         """True once the peer has asked to end the session soon."""
-        return self._draining.has_come
+        return self._is_draining
 
     # ---- as a context manager ----
 
@@ -386,6 +388,7 @@ class Session:
 
     def _peer_drains(self) -> None:
         if self._end is None:
+            self._is_draining = True
             self._draining.come(None)
 
     def _require_open(self) -> None:

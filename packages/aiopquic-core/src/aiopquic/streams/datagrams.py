@@ -105,18 +105,18 @@ class Datagrams:
         self._fates[self._count] = fate
         return self._count, fate
 
-    def try_send(self, data: Buffer, number: int) -> bool:
-        """False when there is no room, or others wait for it."""
-        return not self._senders and self._binding.try_send_datagram(data, number)
+    def try_send(self, data: Buffer, number: int, prefix: bytes = b"") -> bool:
+        """Send ``prefix`` and ``data`` as one; False when there is no room, or others wait for it."""
+        return not self._senders and self._binding.try_send_datagram(data, number, prefix)
 
-    async def send(self, data: Buffer, number: int) -> None:
+    async def send(self, data: Buffer, number: int, prefix: bytes = b"") -> None:
         """Send in turn, once there is room."""
         if self._turn is None:
             self._turn = asyncio.Lock()
         self._senders += 1
         try:
             async with self._turn:
-                while not self._binding.try_send_datagram(data, number):
+                while not self._binding.try_send_datagram(data, number, prefix):
                     await self._wait_for_room()
         finally:
             self._senders -= 1

@@ -118,7 +118,7 @@ class EventSession(Session):
         self._event(numbers._EVT_DATAGRAM_TX_DRAINED)
 
     def _peer_drains(self) -> None:
-        if self._end is None and not self._draining.has_come:
+        if self._end is None and not self._is_draining:
             self._event(numbers._EVT_WT_SESSION_DRAINING)
         super()._peer_drains()
 
