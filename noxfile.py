@@ -136,10 +136,10 @@ def dev_tests(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def uvloop(session: nox.Session) -> None:
-    """Core's tests on uvloop instead of asyncio's own loop; those that start programs of their own are left out."""
+    """The packages' tests on uvloop instead of asyncio's own loop; those that start programs are left out."""
     pytest(session, "-n", JOBS, "--dist", "worksteal", "-m", f"{EVERYWHERE} and not peer and not cli and not slow",
            "--ignore", "packages/aiopquic-core/tests/test_docs.py", "packages/aiopquic-core/tests",
-           AIOPQUIC_TEST_LOOP="uvloop")  # fmt: skip
+           "packages/aiopquic-webtransport/tests", AIOPQUIC_TEST_LOOP="uvloop")  # fmt: skip
 
 
 @nox.session(venv_backend="none")
@@ -153,11 +153,12 @@ def inline(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def scale(session: nox.Session) -> None:
-    """1 million short streams and 100 000 connections: what was alive and resident before and after."""
+    """Streams by the million, connections and sessions by the thousand: what was alive and resident before and after."""
     session.run("python", "ci/run_with_stacks.py", "--seconds", "6000", "--", "python", "-m", "pytest", "-s",
                 "--timeout", "3000", "-o", "faulthandler_timeout=0", "packages/aiopquic-core/tests/test_scale.py",
-                *session.posargs,
-                env={"AIOPQUIC_SCALE_STREAMS": "1000000", "AIOPQUIC_SCALE_CONNECTIONS": "100000"})  # fmt: skip
+                "packages/aiopquic-webtransport/tests/test_scale.py", *session.posargs,
+                env={"AIOPQUIC_SCALE_STREAMS": "1000000", "AIOPQUIC_SCALE_CONNECTIONS": "100000",
+                     "AIOPQUIC_SCALE_WT_STREAMS": "1000000", "AIOPQUIC_SCALE_WT_SESSIONS": "10000"})  # fmt: skip
 
 
 @nox.session(python=PYTHONS)

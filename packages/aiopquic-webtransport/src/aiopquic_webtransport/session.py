@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
@@ -161,6 +162,26 @@ class Session:
             datagrams_received=self._datagrams._received,
             datagrams_dropped=self._datagrams._dropped,
         )
+
+    async def export_keying_material(self, label: bytes, context: bytes = b"", length: int = 32) -> bytes:
+        """Return keys for another protocol, the same on both sides and others for each session of a connection.
+
+        draft-ietf-webtrans-http3 section 4.8, over RFC 8446 section 7.5.
+
+        Raises:
+            ValueError: the label or the context has more than 255 bytes, or the length is not 1 to 8160.
+            SessionClosedError: the session has ended, or its connection does while this waits.
+
+        Cancellation: safe.
+        """
+        self._require_open()
+        if len(label) > 255 or len(context) > 255:
+            raise ValueError("the label and the context of a session's keys have at most 255 bytes each")
+        whole = struct.pack(">QB", self._id, len(label)) + label + struct.pack(">B", len(context)) + context
+        try:
+            return await self._quic.export_keying_material("EXPORTER-WebTransport", whole, length)
+        except QuicConnectionError:
+            raise await self._explain() from None
 
     # ---- what is known ----
 

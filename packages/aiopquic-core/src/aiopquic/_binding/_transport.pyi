@@ -35,6 +35,7 @@ from aiopquic._binding._transport_numbers import (
     TX_STREAM_RESET,
 )
 from aiopquic._binding._transport_settings import check_congestion_control_algorithm
+from aiopquic._settings import EngineSettings
 
 __all__ = [
     "DEFAULT_KEY_EXCHANGE_GROUPS",
@@ -81,6 +82,7 @@ class TransportContext(TransportDatagrams):
         rx_data_ring_cap: int = 0,
         tx_event_ring_low_water_pct: int = 0,
     ) -> None: ...
+    settings: EngineSettings | None
     def start(
         self,
         port: int = 0,

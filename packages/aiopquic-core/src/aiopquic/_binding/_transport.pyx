@@ -115,6 +115,7 @@ class TransportContext(TransportDatagrams):
         self._error = None
         self._alpn = ()
         self._ticket_file = None
+        self.settings = None
         transports.add(self)
 
     # ---- life ----
@@ -164,6 +165,7 @@ class TransportContext(TransportDatagrams):
         engine.sink = self
         self._alpn = names
         self._ticket_file = settings.session_ticket_file
+        self.settings = settings  # for what is put on this transport's settings beside it
         self._engine = engine
         engine.start()
         self._wait_until_ready(port)
