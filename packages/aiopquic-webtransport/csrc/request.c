@@ -402,6 +402,9 @@ void h3_request_stopped(h3_connection_t *h3, uint64_t stream_id)
      * is said by the peer's own side: who closes one stops us as well, and the capsule may come behind that. */
     bool is_awaited = request->has_ended || request->state == H3_REQUEST_OPEN;
     request->has_ended = true;
+    if (h3->is_client && request->state < H3_REQUEST_OPEN) {
+        return; /* the response is still to come (RFC 9114 section 4.1) */
+    }
     if (!is_awaited) {
         end(request, WT_END_RESET, H3_REQUEST_CANCELLED);
         abandon(request, H3_REQUEST_CANCELLED);

@@ -8,6 +8,7 @@ import pytest
 
 import aiopquic
 from aiopquic_webtransport import (
+    WT_BUFFERED_STREAM_REJECTED,
     NotSupportedError,
     Request,
     Session,
@@ -16,13 +17,14 @@ from aiopquic_webtransport import (
     SessionTimeoutError,
     WebTransport,
     WebTransportError,
+    _varint,
     connect,
 )
 from aiopquic_webtransport._wire import Command, pack_headers
 from aiopquic_webtransport.http3 import Http3Connection
 from aiopquic_webtransport.testing import WebTransportLoopback
 
-from .support import echo, hold, soon
+from .support import echo, hold, soon, until
 
 
 async def status_of(webtransport: WebTransportLoopback, server: aiopquic.Server, path: str = "/", **options) -> int:
@@ -242,6 +244,27 @@ async def test_as_many_sessions_as_the_server_allows(webtransport: WebTransportL
                 await soon(first.connection.open_session(f"/{number}", compatibility=True))
             with pytest.raises(SessionLimitError, match=f"allows {limit} sessions on one connection"):
                 await soon(first.connection.open_session("/one-more", compatibility=True))
+
+
+async def test_streams_of_no_session(webtransport: WebTransportLoopback):
+    """Streams that name a session which is not there are refused, and the session beside them goes on."""
+    async with webtransport.serve(echo) as server, webtransport.connect(server) as session:
+        binding = session.quic._binding
+        stray = []
+        for _ in range(300):
+            stream_id = await soon(session.quic._credit.take(unidirectional=False))
+            stream = binding.open_stream(stream_id)
+            stream.write(b"\x40\x41" + _varint.encode(4000) + b"lost")
+            stray.append(aiopquic.Stream(session.quic, stream))
+        await until(lambda: any(stream.stop_code is not None for stream in stray))
+        refused = next(stream for stream in stray if stream.stop_code is not None)
+        assert refused.stop_code == WT_BUFFERED_STREAM_REJECTED
+        async with await soon(session.open_stream()) as stream:
+            await stream.write(b"still here", end_stream=True)
+            assert await soon(stream.read_all()) == b"still here"
+        for stream in stray:
+            stream.reset(0)
+            stream.stop(0)
 
 
 async def test_pooling(webtransport: WebTransportLoopback):

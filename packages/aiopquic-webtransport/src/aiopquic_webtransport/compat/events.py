@@ -51,7 +51,8 @@ class EventStream(Stream):
 
     def _peer_stopped(self, error_code: int) -> None:
         super()._peer_stopped(error_code)
-        self._session._event(numbers._EVT_WT_STOP_SENDING, self._binding, code=error_code)
+        if error_code != WT_SESSION_GONE:  # which the end of the session tells
+            self._session._event(numbers._EVT_WT_STOP_SENDING, self._binding, code=error_code)
         self._session._event(numbers._EVT_STREAM_TX_DRAINED, self._binding)
 
     def _writable(self) -> None:

@@ -57,6 +57,8 @@ class WebTransportSession(ConnectionDrains):
         "Events that nobody has taken."
         self._readers: dict[int, deque[tuple[SessionEvent, BindingStream | None]]] = {}
         "Of streams that are read with receive_stream_data."
+        self._newest: dict[int, int] = {}
+        "The largest id of each kind of stream, by its two low bits."
         self._arrival = asyncio.Event()
         self._datagrams_waiting = 0
         self.datagrams_dropped = 0
@@ -138,6 +140,7 @@ class WebTransportSession(ConnectionDrains):
         """
         async with asyncio.timeout(timeout):
             stream = await self._open_session()._open(EventStream, unidirectional=not bidir, send_order=0)
+        self._note(stream.id)
         return stream.id
 
     def send_stream_data(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
@@ -155,7 +158,9 @@ class WebTransportSession(ConnectionDrains):
         except WouldBlockError:
             self._stream_is_full(stream._binding)
             raise
-        except (StreamStoppedError, StreamClosedError, QuicConnectionError) as error:
+        except StreamStoppedError:
+            raise stream._stopped() from None
+        except (StreamClosedError, QuicConnectionError) as error:
             raise self._error(error) from None
         if end_stream:
             stream._is_finished = True
@@ -181,9 +186,7 @@ class WebTransportSession(ConnectionDrains):
         stream = self._stream(stream_id)
         try:
             await stream.write(data, end_stream)
-        except WebTransportError:
-            raise
-        except (StreamStoppedError, StreamClosedError, QuicConnectionError) as error:
+        except (StreamClosedError, QuicConnectionError) as error:
             raise self._error(error) from None
 
     def reset_stream(self, stream_id: int, error_code: int = 0) -> None:
@@ -282,6 +285,8 @@ class WebTransportSession(ConnectionDrains):
 
     def _route(self, event: SessionEvent, binding: BindingStream | None) -> None:
         """From the drain."""
+        if event[0] == numbers._EVT_WT_NEW_STREAM:
+            self._note(event[1])
         self._on_event(event)
         if event[0] == numbers._EVT_WT_SESSION_CLOSED and self._session is not None and self._session.quic.is_closed:
             self._cnx_closed.set()
@@ -359,10 +364,16 @@ class WebTransportSession(ConnectionDrains):
             return self._session._end_error()
         return WebTransportError(str(error))
 
+    def _note(self, stream_id: int) -> None:
+        """The stream is there: one of its kind with a smaller number that is not known is over."""
+        self._newest[stream_id & 3] = max(stream_id, self._newest.get(stream_id & 3, -1))
+
     def _is_over(self, stream_id: int) -> bool:
-        """True when nothing more will come on the stream."""
+        """True when nothing more will come on the stream; False for one that is still to come."""
         stream = self._known(stream_id)
-        return stream is None or stream._has_end or stream._reset_code is not None or self.session_closed
+        if self.session_closed or stream is None:
+            return self.session_closed or stream_id <= self._newest.get(stream_id & 3, -1)
+        return stream._has_end or stream._reset_code is not None
 
 
 _TOLD = frozenset(
