@@ -151,7 +151,7 @@ async def test_codes_and_ends(quic_certificate: CertificateFiles):
         [end] = await soon(reading)
         assert isinstance(end, WebTransportStreamReset)
         assert end.error_code == WT_SESSION_GONE
-        assert await soon(collected(client)) == [WebTransportSessionClosed(9, memoryview(b"enough"))]
+        assert (await soon(collected(client)))[-1] == WebTransportSessionClosed(9, memoryview(b"enough"))
         for session in (client, server):
             with pytest.raises(ConnectionError, match="with code 9: enough"):
                 session.send_stream_data(other, b"x")
