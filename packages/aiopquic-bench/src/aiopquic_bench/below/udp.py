@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import select
 import subprocess
-from contextlib import suppress
 
 from aiopquic_bench.below.native import PATIENCE, answer_of, checked, native_words, rates, started
 from aiopquic_bench.measuring import Figures
@@ -17,9 +16,6 @@ __all__ = ["LARGEST", "SMALLEST", "measure_udp"]
 #: Payloads of datagrams: the number in each, and a byte; and what IPv4 takes.
 SMALLEST = 9
 LARGEST = 65507
-
-#: Seconds that a receiver which has given up takes to end.
-END_TIMEOUT = 1.0
 
 
 def measure_udp(size: int, duration: float, *, gso: bool, gro: bool, spoil: int = 0) -> Figures:
@@ -36,25 +32,23 @@ def measure_udp(size: int, duration: float, *, gso: bool, gro: bool, spoil: int 
         Problem: the kernel has no such option, or a datagram arrived otherwise than it was sent.
     """
     times = {"size": size, "duration_s": duration, "warm_up_s": warm_up_of(duration)}
-    seconds = times["warm_up_s"] + duration + PATIENCE
+    seconds = times["warm_up_s"] + duration + 3 * PATIENCE  # for the first datagram, and for those that count
     flags = ["--gro"] if gro else []
     with started(native_words("udp-receive", *flags, patience_s=PATIENCE, **times)) as receiver:
         port = _port_of(receiver)
         flags = ["--gso"] if gso else []
         with started(native_words("udp-send", *flags, port=port, spoil=spoil, **times)) as sender:
             try:
-                sent = answer_of(sender, "the sender of datagrams", seconds)
+                received = answer_of(receiver, "the receiver of datagrams", seconds)
             except Problem:
-                # It finds nobody there when the receiver has given up: then that says why.
-                with suppress(subprocess.TimeoutExpired):
-                    receiver.wait(END_TIMEOUT)
-                    answer_of(receiver, "the receiver of datagrams", seconds)
+                if sender.poll() is not None:  # with a problem of its own, before anything arrived
+                    answer_of(sender, "the sender of datagrams", seconds)
                 raise
-        received = answer_of(receiver, "the receiver of datagrams", seconds)
+            sent = answer_of(sender, "the sender of datagrams", seconds)
     mbit_per_s = received["bytes"] * 8e-6 / received["seconds"]
     return {
         **rates(mbit_per_s, sent["cpu_seconds"] / sent["seconds"], received["cpu_seconds"] / received["seconds"]),
-        "lost_percent": 100 * (1 - received["all_datagrams"] / sent["all_datagrams"]),
+        "lost_percent": 100 * received["lost"] / (received["datagrams"] + received["lost"]),
     }
 
 
