@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from aiopquic_bench import host
-from aiopquic_bench.below import chart, native, others
+from aiopquic_bench.below import chart, native, others, udp
 from aiopquic_bench.below.chart import draw_ladder, ladder_table
 from aiopquic_bench.below.ladder import RUNGS, Climb, rungs_named
 from aiopquic_bench.below.native import answer_of, native_words, started
@@ -110,6 +110,13 @@ def test_a_sender_that_never_comes():
 def test_datagrams_that_do_not_fit():
     with pytest.raises(Problem, match="a datagram has 9 to 65507 bytes"):
         ask("udp-send", size=65508)
+
+
+def test_a_sender_that_can_not_send(monkeypatch: pytest.MonkeyPatch):
+    """What the sender has to say, and not that nothing arrived at the receiver."""
+    monkeypatch.setattr(udp, "PATIENCE", 2.0)
+    with pytest.raises(Problem, match="a datagram has 9 to 65507 bytes"):
+        measure_udp(65508, 0.1, gso=False, gro=False)
 
 
 def test_the_program_in_c_refuses_what_it_does_not_know():
