@@ -285,6 +285,31 @@ async def test_stats(webtransport_pair: SessionPair):
     assert (await soon(peer.stats())).datagrams_received == 1
 
 
+async def test_keying_material(webtransport: WebTransportLoopback):
+    """The same on both sides, other for each label, context and session."""
+    accepted: list[Session] = []
+
+    async def app(request: Request) -> None:
+        accepted.append(await request.accept())
+        await accepted[-1].closed
+
+    async with webtransport.serve(app) as server, webtransport.connect(server, compatibility=True) as client:
+        other = await soon(client.connection.open_session("/", compatibility=True))
+        keys = [await soon(session.export_keying_material(b"label", b"context")) for session in (client, other)]
+        peers = [await soon(session.export_keying_material(b"label", b"context", 32)) for session in accepted]
+        assert keys == peers
+        more = [
+            await soon(client.export_keying_material(label, context)) for label, context in ((b"l", b""), (b"", b"l"))
+        ]
+        assert len({*keys, *more}) == 4
+        assert len(await soon(client.export_keying_material(b"label", length=100))) == 100
+        for label, context in ((bytes(256), b""), (b"", bytes(256))):
+            with pytest.raises(ValueError, match="at most 255 bytes each"):
+                await client.export_keying_material(label, context)
+    with pytest.raises(SessionClosedError):
+        await client.export_keying_material(b"label")
+
+
 async def test_a_stopped_stream_in_a_handler_is_no_end_of_the_session(
     webtransport: WebTransportLoopback, caplog: pytest.LogCaptureFixture
 ):

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+import aiopquic
 from aiopquic.testing.simnet import Link, SimulatedNetwork, simulated
-from aiopquic_webtransport import EndKind, Session, SessionClosedError, connect, serve
+from aiopquic_webtransport import EndKind, Session, SessionClosedError, SessionTimeoutError, connect, serve
 from aiopquic_webtransport.routing import App
 
 from .support import echo, hold
@@ -83,3 +84,21 @@ async def test_a_peer_that_vanishes(network: SimulatedNetwork):
         assert "idle timeout" in str(info)
         with pytest.raises(SessionClosedError, match="idle timeout"):
             await reading
+
+
+@simulated(seed=10)
+async def test_another_protocol_under_the_same_name(network: SimulatedNetwork):
+    """A server that says "h3" and no more is waited for as long as for a handshake."""
+
+    async def silent(conn: aiopquic.Connection) -> None:
+        await conn.wait_closed()
+
+    host = network.host("server")
+    certificate, key = network.certificate()
+    with host:
+        server = await aiopquic.serve(silent, host.address, 443, alpn=["h3"], certificate=certificate, private_key=key)
+    async with server:
+        before = network.time
+        with pytest.raises(SessionTimeoutError, match="did not answer within 10 seconds"):
+            await connect("https://server/", cafile=certificate)
+        assert 10 <= network.time - before < 12

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from aiopquic import Server
 from aiopquic import serve as serve_quic
-from aiopquic._files import StrPath
 from aiopquic.exceptions import ConfigurationError
+from aiopquic.quic._identities import CertificateSource
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.incoming import IncomingCallback
 from aiopquic.streams._hosting import Hosting
@@ -226,8 +226,8 @@ def serve(
     routes: Router | Mapping[str, App] | None = None,
     origins: OriginRule = None,
     protocols: Sequence[str] = (),
-    certificate: StrPath | None = None,
-    private_key: StrPath | None = None,
+    certificate: CertificateSource | None = None,
+    private_key: CertificateSource | None = None,
     incoming: IncomingCallback | None = None,
     retry: bool = False,
     configuration: QuicConfiguration | None = None,
@@ -254,8 +254,8 @@ def serve(
         protocols: the application protocols that the applications speak. The client's first among them is taken; a
             client that offers some, and none of them, is refused with status 400. Without it, ``accept(protocol=...)``
             decides.
-        certificate: a PEM file with the certificate chain, the server's own first.
-        private_key: a PEM file with its key; None when it is in the same file.
+        certificate: the certificate chain, the server's own first: a file, or its content as bytes; PEM or DER.
+        private_key: its key in the same ways; None when it is in the same file.
         incoming: as for :func:`aiopquic.serve`: decides about each client before its handshake.
         retry: True has every client prove its address first, at the cost of a round trip.
         configuration: settings to start from, with ``is_client=False``.
