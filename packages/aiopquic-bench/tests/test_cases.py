@@ -33,7 +33,7 @@ def test_gives_figures(name: str, api: str, make_job: MakeJob):
         assert value > 0 or figure in MAY_BE_ZERO, figure
 
 
-@pytest.mark.parametrize("api", ["streams", "asyncio", "low"])
+@pytest.mark.parametrize("api", list(APIS))
 def test_without_a_network_thread(api: str, make_job: MakeJob):
     assert measure_in_process(make_job("echo", api=api, driver="inline", is_one_process=False))["p50_us"] > 0
 

@@ -36,7 +36,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "benchmarks.md"
         ("run --cc bbr", "plain bbr is not measured on loopback"),
         ("run --cc cubik", "did you mean 'cubic'?"),
         ("run --cc %", "use newreno"),
-        ("run --api loud", "the API 'loud' can't be measured here: use streams, low, asyncio"),
+        ("run --api loud", "the API 'loud' can't be measured here: use streams, webtransport, low, asyncio"),
         ("run datagrams --api asyncio", "the case 'datagrams' needs --api streams"),
         ("run up --size 3MiB", "the case 'up' takes sizes of 1 to 1048576 bytes, not 3145728"),
         ("run up --size x", "a size looks like"),

@@ -24,6 +24,7 @@ from aiopquic_bench.problems import ExitCode, Problem
 from aiopquic_bench.processes import measure_in_process
 from aiopquic_bench.running import measure_once
 from aiopquic_bench.serving import Report, Service
+from aiopquic_webtransport import SendStream as SessionSendStream
 
 MakeJob = Callable[..., Job]
 
@@ -191,6 +192,22 @@ def test_a_changed_byte_under_the_low_level_api(
     monkeypatch.setattr(LowStream, "write", changed)
     with fails(ExitCode.WRONG_BYTES, says):
         measure_once(make_job("both", api="low", size=1000))
+
+
+@pytest.mark.parametrize(("from_client", "says"), [(True, "at the server, byte \\d+"), (False, "byte \\d+ is not")])
+def test_a_changed_byte_on_a_session_of_webtransport(
+    from_client: bool, says: str, monkeypatch: pytest.MonkeyPatch, make_job: MakeJob
+):
+    write, count = SessionSendStream.write, 0
+
+    async def changed(stream: SessionSendStream, data: Any, end_stream: bool = False) -> None:
+        nonlocal count
+        count += stream.session.is_client == from_client and bool(data)
+        await write(stream, flip_last_bit(bytes(data)) if data and count == 4 else data, end_stream)
+
+    monkeypatch.setattr(SessionSendStream, "write", changed)
+    with fails(ExitCode.WRONG_BYTES, says):
+        measure_once(make_job("both", api="webtransport", size=1000))
 
 
 def test_a_stall_has_a_deadline(monkeypatch: pytest.MonkeyPatch, make_job: MakeJob):

@@ -67,7 +67,10 @@ def run_(
         list[str] | None, typer.Argument(metavar="[CASE]...", help="Cases or groups; all when left out.")
     ] = None,
     api: Annotated[
-        str, typer.Option(help="streams (aiopquic.connect), asyncio (aiopquic.asyncio) or low (TransportContext).")
+        str,
+        typer.Option(
+            help="streams (aiopquic.connect), webtransport, asyncio (aiopquic.asyncio) or low (TransportContext)."
+        ),
     ] = "streams",
     driver: Annotated[
         str, typer.Option(help="thread: a network thread for each engine; inline: the loop does it.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiopquic.exceptions import AiopquicError, QuicConnectionError
+from aiopquic.exceptions import AiopquicError
 
 __all__ = ["ExitCode", "Problem", "UsageProblem", "problem_of"]
 
@@ -47,7 +47,7 @@ def problem_of(error: BaseException) -> Problem | None:
         return max(found, key=lambda problem: problem.exit_code == ExitCode.WRONG_BYTES, default=None)
     if isinstance(error, Problem):
         return error
-    if isinstance(error, QuicConnectionError):
+    if isinstance(error, AiopquicError) and isinstance(error, ConnectionError):  # or a session on it
         return Problem(f"the connection to the server was lost: {error}", ExitCode.PEER)
     if isinstance(error, AiopquicError):
         return Problem(str(error))

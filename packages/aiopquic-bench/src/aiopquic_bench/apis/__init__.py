@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiopquic_bench.apis import events, low, streams
+from aiopquic_bench.apis import events, low, streams, webtransport
 from aiopquic_bench.apis.shape import Api
 from aiopquic_bench.problems import UsageProblem
 
@@ -10,6 +10,7 @@ __all__ = ["APIS", "Api", "api_named"]
 
 APIS: dict[str, Api] = {
     "streams": Api(connect=streams.connect, serve=streams.serve, has_datagrams=True),
+    "webtransport": Api(connect=webtransport.connect, serve=webtransport.serve, has_datagrams=True),
     "low": Api(connect=low.connect, serve=low.serve, has_datagrams=False, finish=low.finish),
     "asyncio": Api(connect=events.connect, serve=events.serve, has_datagrams=False, connect_early=events.connect_early),
 }

@@ -28,7 +28,7 @@ class Case:
     "Bytes that are measured when none are asked for; 0 where there are none to choose."
     smallest: int = 0
     largest: int = 0
-    apis: tuple[str, ...] = ("streams", "asyncio", "low")
+    apis: tuple[str, ...] = ("streams", "webtransport", "asyncio", "low")
 
     @property
     def takes_size(self) -> bool:

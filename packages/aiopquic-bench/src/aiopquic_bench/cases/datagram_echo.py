@@ -121,7 +121,7 @@ CASES = [
         sizes=(100, 600, 1100),
         smallest=DATAGRAM_NUMBER.size,
         largest=1200,
-        apis=("streams",),
+        apis=("streams", "webtransport"),
     )
     for name, beside, is_loaded in (
         ("datagram-echo", "", False),

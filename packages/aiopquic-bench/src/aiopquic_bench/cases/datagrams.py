@@ -63,6 +63,6 @@ CASES = [
         sizes=(100, 600, 1100),
         smallest=DATAGRAM_NUMBER.size,
         largest=1200,
-        apis=("streams",),
+        apis=("streams", "webtransport"),
     )
 ]
