@@ -19,7 +19,18 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "ctest", "native", "uvloop", "bench", "tests", "isolation", "wheels"]
+nox.options.sessions = [
+    "lint",
+    "types",
+    "ctest",
+    "native",
+    "uvloop",
+    "bench",
+    "browsers",
+    "tests",
+    "isolation",
+    "wheels",
+]
 
 ROOT = Path(__file__).resolve().parent
 BUILD = ROOT / "build"
@@ -28,7 +39,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 PACKAGES = ("aiopquic-core", "aiopquic-webtransport", "aiopquic-bench")
 PYTHONS = ("3.11", "3.12", "3.13")
 # What only the sessions of the same names can run: words of `pytest -m`.
-EVERYWHERE = "not native and not release"
+EVERYWHERE = "not native and not release and not browser and not wtpeers"
 JOBS = str(min(os.cpu_count() or 1, 4))
 # One compilation of picoquic serves every build, those from source distributions too.
 ENV = {
@@ -258,6 +269,30 @@ def release(session: nox.Session) -> None:
        "-r", str(ROOT / "constraints-release.txt"))  # fmt: skip
     pytest(session, "-m", "release", "packages/aiopquic-core/tests/test_legacy_program.py",
            AIOPQUIC_RELEASE_PYTHON=str(folder / "bin" / "python"))  # fmt: skip
+
+
+@nox.session(venv_backend="none")
+def browsers(session: nox.Session) -> None:
+    """Pages in Chromium and Firefox, headless, against our WebTransport server; installs both where it may."""
+    session.run(sys.executable, "ci/get_browsers.py")
+    pytest(session, "-m", "browser", "packages/aiopquic-webtransport/tests/browsers")
+
+
+@nox.session(venv_backend="none")
+def wtpeers(session: nox.Session) -> None:
+    """WebTransport against webtransport-go and Rust's wtransport, both roles; builds them (minutes at first)."""
+    folder = BUILD / "wtpeers"
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = ROOT / "packages" / "aiopquic-webtransport" / "tests" / "peers"
+    with session.chdir(sources / "go"):
+        session.run("go", "build", "-o", str(folder / "go"), ".", external=True)
+    # Without its Cargo.lock: what it depends on is newer than it, and no concern of ours.
+    shutil.copytree(sources / "rust", folder / "source", dirs_exist_ok=True)
+    session.run("cargo", "build", "--quiet", "--manifest-path", str(folder / "source" / "Cargo.toml"),
+                "--target-dir", str(folder / "target"), external=True)  # fmt: skip
+    shutil.copy(folder / "target" / "debug" / "peer", folder / "rust")
+    pytest(session, "-m", "wtpeers", "packages/aiopquic-webtransport/tests/test_peers.py",
+           AIOPQUIC_WT_PEERS=str(folder))  # fmt: skip
 
 
 @nox.session(venv_backend="none")
