@@ -199,7 +199,7 @@ async def open_session(http3: Http3Connection, options: SessionOptions) -> Sessi
             connection._require_open()
             check_peer(peer, connection._handshake.remote_parameters, compatibility=options.compatibility)
             _check_room(http3, max_sessions(peer, compatibility=options.compatibility))
-            return await _ask(http3, options, connect_token(compatibility=options.compatibility))
+            return await _ask(http3, options, connect_token(peer, compatibility=options.compatibility))
     except TimeoutError as error:
         if isinstance(error, QuicConnectionError | WebTransportError):
             raise

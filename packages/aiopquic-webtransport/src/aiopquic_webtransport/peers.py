@@ -11,6 +11,7 @@ __all__ = ["check_peer", "connect_token", "max_sessions"]
 
 #: What draft-ietf-webtrans-http3-15 and 16 ask for in section 3.1.
 _SETTINGS = (Setting.WT_ENABLED, Setting.H3_DATAGRAM, Setting.ENABLE_CONNECT_PROTOCOL)
+_OLDER = (Setting.WT_MAX_SESSIONS, Setting.WEBTRANSPORT_MAX_SESSIONS, Setting.ENABLE_WEBTRANSPORT)
 _PARAMETERS = ("max_datagram_frame_size", "reset_stream_at")
 
 
@@ -30,9 +31,13 @@ def check_peer(peer: PeerSettings, parameters: Mapping[str, int | bool], *, comp
     raise NotSupportedError(f"the server {what}: it announces no {', '.join(missing)}{hint}", missing)
 
 
-def connect_token(*, compatibility: bool) -> bytes:
-    """What ``:protocol`` says: ``webtransport-h3`` since draft 15; before, ``webtransport``, which most still know."""
-    return b"webtransport" if compatibility else b"webtransport-h3"
+def connect_token(peer: PeerSettings, *, compatibility: bool) -> bytes:
+    """What ``:protocol`` says: ``webtransport-h3`` since draft 15; before, ``webtransport``, which most still know.
+
+    To a server that announces no older draft the newer word goes, with ``compatibility`` too.
+    """
+    is_older = compatibility and any(peer.values.get(setting) for setting in _OLDER)
+    return b"webtransport" if is_older else b"webtransport-h3"
 
 
 def max_sessions(peer: PeerSettings, *, compatibility: bool) -> int:
@@ -40,4 +45,5 @@ def max_sessions(peer: PeerSettings, *, compatibility: bool) -> int:
 
     Since draft 13 more than one need flow control of sessions, which this package does not announce.
     """
-    return max(1, peer.max_sessions) if compatibility else 1
+    is_older = connect_token(peer, compatibility=compatibility) == b"webtransport"
+    return max(1, peer.max_sessions) if is_older else 1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -100,3 +102,27 @@ async def test_page(browser: Browser, tmp_path: Path):
         await seen.wait("reset", code=79)
         if "stopping" not in browser.lacks:
             await seen.wait("stop", code=80)
+
+
+async def test_demo(browser: Browser, tmp_path: Path):
+    """The page of ``python -m aiopquic_webtransport.demo`` gets its session: who is in the room sees it come."""
+    demo = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "aiopquic_webtransport.demo", "--port", "0", "--page-port", "0",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert demo.stdout is not None
+        digest = bytes.fromhex((await demo.stdout.readline()).decode().split()[-1])
+        page = re.findall(r"http://\S+", (await demo.stdout.readline()).decode())[0]
+        text = await asyncio.to_thread(lambda: urlopen(page).read().decode())
+        (url,) = re.findall(r'"(https://[^"]+)"', text)
+        async with asyncio.timeout(DEADLINE), webtransport.connect(url, server_certificate_hashes=[digest]) as session:
+            lines = await session.accept_stream(bidirectional=False)
+            async with showing(browser, page, tmp_path):
+                told = b""
+                while b'"came"' not in told:
+                    told += await lines.read()
+    finally:
+        demo.kill()
+        await demo.wait()
+        demo._transport.close()  # type: ignore[attr-defined]  # its pipe is open as long as it is

@@ -28,10 +28,11 @@ async def run(port: int, page_port: int) -> None:
         certificate, key = made.write(folder)
         origins = [f"http://{host}:{page_port}" for host in ("localhost", "127.0.0.1")]
         serving = serve(
-            None, "localhost", port, routes={"/room": Room()}, origins=origins, certificate=certificate, private_key=key
+            None, "127.0.0.1", port, routes={"/room": Room()}, origins=origins, certificate=certificate, private_key=key
         )
         async with page_server, serving as server:
-            settings |= {"url": f"https://localhost:{server.port}/room", "hash": list(made.sha256)}
+            # The address and not the name: to browsers that means ::1 first, and nobody is there.
+            settings |= {"url": f"https://127.0.0.1:{server.port}/room", "hash": list(made.sha256)}
             print(f"certificate's SHA-256  {made.sha256.hex()}")
             print(f"open http://localhost:{page_port} in two windows of a browser", flush=True)
             await server.serve_forever()
