@@ -164,7 +164,7 @@ def inline(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def scale(session: nox.Session) -> None:
-    """Streams by the million, connections and sessions by the thousand: what was alive and resident before and after."""
+    """Streams by the million, connections and sessions by the thousand: what is left of them."""
     session.run("python", "ci/run_with_stacks.py", "--seconds", "6000", "--", "python", "-m", "pytest", "-s",
                 "--timeout", "3000", "-o", "faulthandler_timeout=0", "packages/aiopquic-core/tests/test_scale.py",
                 "packages/aiopquic-webtransport/tests/test_scale.py", *session.posargs,
