@@ -33,7 +33,8 @@ def ladder_table(run: Run, missing: Mapping[str, str]) -> Table:
     speeds, costs = _medians(run, "mbit_per_s"), _medians(run, "cpu_s_per_gb")
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for column in ("rung", "", "Mbit/s", "of UDP", "CPU s/GB"):
-        table.add_column(column, justify="left" if column in ("rung", "") else "right", overflow="fold")
+        is_text = column in ("rung", "")
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=column == "rung", overflow="fold")
     largest = max(speeds.values(), default=0.0)
     for name, rung in RUNGS.items():
         if name in missing:

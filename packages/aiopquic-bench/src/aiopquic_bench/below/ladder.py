@@ -147,7 +147,7 @@ RUNGS = {
         _api("low", "aiopquic, TransportContext"),
         _api("asyncio", "aiopquic.asyncio"),
         _api("streams", "aiopquic.connect"),
-        _api("webtransport", "aiopquic_webtransport.connect"),
+        _api("webtransport", "aiopquic_webtransport"),
     )
 }
 
