@@ -10,8 +10,11 @@
 #include "net/events_out.h"
 #include "net/picoquic_private.h"
 
-/* Datagrams an engine sends in one turn, before others of the same instant have theirs. */
-#define SEND_MAX_PER_TURN 256
+/* Batches of datagrams an engine sends in one turn, before others of the same instant have theirs. */
+#define BATCHES_PER_TURN 32
+
+/* Datagrams of a batch: picoquic fills a buffer with several of one size, as for segmentation offload. */
+#define DATAGRAMS_PER_BATCH 16
 
 /* A further address that connections send from. */
 typedef struct local_node {
@@ -146,26 +149,37 @@ static const struct sockaddr_storage *source_for(aiopq_driver_t *driver, const s
     return NULL;
 }
 
+/* A batch onto the network, in datagrams of `segment` bytes and a last one of what is left. */
+static void send_batch(aiopq_driver_t *driver, const struct sockaddr_storage *source,
+                       const struct sockaddr_storage *to, const uint8_t *bytes, size_t length, size_t segment)
+{
+    for (size_t sent = 0; sent < length; sent += segment) {
+        size_t left = length - sent;
+        aiopq_sim_send(driver->engine->config.network, source, to, bytes + sent,
+                       left < segment ? left : segment, driver->ecn);
+    }
+}
+
 /* True when picoquic may have more to send. */
 static bool send_all(aiopq_driver_t *driver, uint64_t now_us)
 {
-    uint8_t bytes[PICOQUIC_MAX_PACKET_SIZE];
-    for (int i = 0; i < SEND_MAX_PER_TURN; i++) {
+    uint8_t bytes[DATAGRAMS_PER_BATCH * PICOQUIC_MAX_PACKET_SIZE];
+    for (int i = 0; i < BATCHES_PER_TURN; i++) {
         struct sockaddr_storage to, from;
         picoquic_connection_id_t log_id;
         picoquic_cnx_t *cnx = NULL;
-        size_t length = 0;
+        size_t length = 0, segment = 0;
         int interface_index = 0;
         memset(&from, 0, sizeof(from));
         int error =
             picoquic_prepare_next_packet_ex(driver->engine->quic, now_us, bytes, sizeof(bytes), &length, &to,
-                                            &from, &interface_index, &log_id, &cnx, NULL);
+                                            &from, &interface_index, &log_id, &cnx, &segment);
         if (error != 0 || length == 0) {
             return false;
         }
         const struct sockaddr_storage *source = source_for(driver, &from, to.ss_family);
         if (source != NULL) {
-            aiopq_sim_send(driver->engine->config.network, source, &to, bytes, length, driver->ecn);
+            send_batch(driver, source, &to, bytes, length, segment > 0 ? segment : length);
         } else if (cnx != NULL) {
             picoquic_notify_destination_unreachable(cnx, now_us, (struct sockaddr *)&to,
                                                     (struct sockaddr *)&from, interface_index, EAFNOSUPPORT);

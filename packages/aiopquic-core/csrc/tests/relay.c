@@ -40,12 +40,6 @@ static void pass_on(int fd, const uint8_t *bytes, ssize_t length)
     (void)send(fd, bytes, (size_t)length, 0);
 }
 
-static bool is_too_large(const relay_t *relay, ssize_t length)
-{
-    uint64_t max_bytes = atomic_load(&relay->max_bytes);
-    return max_bytes != 0 && (uint64_t)length > max_bytes;
-}
-
 static void from_client(relay_t *relay)
 {
     uint8_t bytes[PACKET_MAX];
@@ -65,7 +59,7 @@ static void from_client(relay_t *relay)
         memcpy(held[held_count].bytes, bytes, (size_t)length);
         held[held_count++].length = length;
         atomic_fetch_add(&relay->held, 1);
-    } else if (mode == RELAY_PASS && !is_too_large(relay, length)) {
+    } else if (mode == RELAY_PASS) {
         pass_on(relay->back, bytes, length);
     } else {
         atomic_fetch_add(&relay->dropped, 1);
@@ -76,7 +70,7 @@ static void from_server(relay_t *relay)
 {
     uint8_t bytes[PACKET_MAX];
     ssize_t length = recv(relay->back, bytes, sizeof(bytes), 0);
-    if (length > 0 && !is_too_large(relay, length)) {
+    if (length > 0) {
         pass_on(relay->front, bytes, length);
     }
 }

@@ -24,8 +24,6 @@ typedef struct relay {
     _Atomic int mode;
     _Atomic bool must_release, must_end;
     _Atomic uint64_t dropped, held, released; /* packets; the relay's thread counts */
-    _Atomic uint64_t
-        max_bytes; /* larger packets are lost both ways, as on a path of a small MTU; 0: none are */
 } relay_t;
 
 void relay_start(relay_t *relay, uint16_t server_port);

@@ -29,6 +29,13 @@ static void send_waiting(peer_t *peer, size_t length, bool is_tracked)
     CHECK_EQUAL(status, AIOPQ_OK);
 }
 
+/* Tracked ones of which this side knows that they have arrived. On a busy machine an acknowledgement may come so
+ * late that the datagram was declared lost before. */
+static uint64_t told_arrived(const peer_t *peer)
+{
+    return peer->fate_count[FATE_ACKED] + peer->fate_count[FATE_SPURIOUS];
+}
+
 static void every_size_arrives_both_ways(void)
 {
     peer_t *client = pair_begin(&pair);
@@ -44,21 +51,23 @@ static void every_size_arrives_both_ways(void)
             WAIT(&pair, to->datagram_count + 4 > from->datagrams_sent);
         }
         CHECK_EQUAL(datagram_send(from, 2000, false), AIOPQ_TOO_LARGE);
-        WAIT(&pair, from->fate_count[FATE_ACKED] == (uint64_t)max + 1);
-        CHECK_EQUAL(to->datagram_count, from->datagrams_sent);
+        WAIT(&pair, told_arrived(from) == (uint64_t)max + 1);
+        WAIT(&pair, to->datagram_count == from->datagrams_sent);
         CHECK_EQUAL(stats_of(from).sent, from->datagrams_sent);
-        CHECK_EQUAL(stats_of(from).acked, from->datagrams_sent);
-        CHECK_EQUAL(stats_of(from).lost, 0);
+        CHECK_EQUAL(stats_of(from).acked + stats_of(from).spurious, from->datagrams_sent);
+        CHECK_EQUAL(stats_of(from).lost, stats_of(from).spurious);
         CHECK_EQUAL(stats_of(from).queued_bytes, 0);
         CHECK_EQUAL(stats_of(to).received, to->datagram_count);
     }
     pair_dispose(&pair);
 }
 
-/* Many small ones ride in one packet, and one command starts them all. */
+/* Many small ones ride in one packet, and one command starts them all. On a simulated network, where nothing takes
+ * any before the last is queued, and where no socket overflows. */
 static void a_burst_costs_few_events_and_commands(void)
 {
     pair_prepare(&pair);
+    pair_simulate(&pair, 1, &(aiopq_link_config_t){.delay_us = 1000});
     pair.client.config.datagram_queue_bytes = 1u << 20;
     pair.server.config.datagram_receive_bytes = 1u << 20;
     pair_start(&pair);
@@ -70,7 +79,7 @@ static void a_burst_costs_few_events_and_commands(void)
         CHECK_EQUAL(datagram_send(client, 40, false), AIOPQ_OK);
     }
     aiopq_engine_get_counters(pair.client.engine, &after);
-    CHECK(after.commands_pushed - before.commands_pushed < 1000);
+    CHECK(after.commands_pushed - before.commands_pushed <= 1);
     WAIT(&pair, server->datagram_count == 5000);
     CHECK(server->datagram_readable_count < 2500);
     pair_dispose(&pair);
@@ -86,7 +95,7 @@ static void datagrams_and_streams_share_packets(void)
         WAIT(&pair, pair.server.peers->datagram_count + 4 > client->datagrams_sent);
     }
     WAIT(&pair, flow_find(&pair.server, 0) != NULL && flow_find(&pair.server, 0)->is_fin_received);
-    WAIT(&pair, client->fate_count[FATE_ACKED] == 500);
+    WAIT(&pair, told_arrived(client) == 500);
     pair_dispose(&pair);
 }
 
@@ -106,7 +115,7 @@ static void not_negotiated_is_too_large(void)
         CHECK_EQUAL(with->info.remote_parameters.max_datagram_frame_size, 0);
         CHECK(aiopq_conn_max_datagram(other->conn) >= 1200);
         send_waiting(other, 100, true);
-        WAIT(&pair, with->datagram_count == 1 && other->fate_count[FATE_ACKED] == 1);
+        WAIT(&pair, with->datagram_count == 1 && told_arrived(other) == 1);
         pair_dispose(&pair);
     }
 }
@@ -129,7 +138,7 @@ static void limits_of_peer_and_program_hold(void)
         CHECK_EQUAL(datagram_send(client, max + 1, false), AIOPQ_TOO_LARGE);
         if (max > 0) {
             send_waiting(client, max, true);
-            WAIT(&pair, client->fate_count[FATE_ACKED] == 1);
+            WAIT(&pair, told_arrived(client) == 1);
         }
         pair_dispose(&pair);
     }
@@ -153,7 +162,7 @@ static void max_grows_with_the_path(void)
     peer_t *client = pair_begin(&pair);
     grow(client);
     send_waiting(client, aiopq_conn_max_datagram(client->conn), true);
-    WAIT(&pair, client->fate_count[FATE_ACKED] == 1);
+    WAIT(&pair, told_arrived(client) == 1);
     pair_dispose(&pair);
 }
 
@@ -219,7 +228,7 @@ static peer_t *begin_with_relay(void)
     peer_t *client = pair_connect(&pair);
     /* Whatever belongs to the handshake is acknowledged. */
     send_waiting(client, 1, true);
-    WAIT(&pair, client->fate_count[FATE_ACKED] == 1);
+    WAIT(&pair, told_arrived(client) == 1);
     return client;
 }
 
@@ -241,8 +250,7 @@ static uint64_t lose_one(peer_t *client, relay_mode_t mode, _Atomic uint64_t *ca
             uint64_t last = client->last_number;
             WAIT(&pair, client->fates[last] != FATE_OPEN);
         }
-    } while (client->fates[number] == FATE_ACKED);
-    CHECK_EQUAL(client->fates[number], FATE_LOST);
+    } while (client->fates[number] != FATE_LOST);
     return number;
 }
 
@@ -254,7 +262,6 @@ static void lost_ones_are_told(void)
     }
     CHECK(client->fate_count[FATE_LOST] >= 5);
     CHECK_EQUAL(stats_of(client).lost, client->fate_count[FATE_LOST]); /* every one was tracked */
-    CHECK_EQUAL(stats_of(client).spurious, 0);
     WAIT(&pair, stats_of(client).acked + stats_of(client).lost == client->datagrams_sent);
     pair_dispose(&pair);
     relay_stop(&relay);
@@ -267,13 +274,11 @@ static void late_ones_are_spurious(void)
     relay_release(&relay);
     WAIT(&pair, client->fates[number] == FATE_SPURIOUS);
     CHECK(stats_of(client).spurious >= 1);
-    CHECK(pair.server.peers->datagram_count == client->datagrams_sent);
+    WAIT(&pair, pair.server.peers->datagram_count == client->datagrams_sent);
     pair_dispose(&pair);
     relay_stop(&relay);
 }
 
-/* The path shrinks under datagrams that fitted when they were queued: they are dropped and counted, and those
- * behind them go. */
 static void close_drops_what_is_queued(void)
 {
     peer_t *client = begin_with_relay();
@@ -297,7 +302,7 @@ static void what_arrived_before_the_end_can_be_taken(void)
     peer_t *server = pair.server.peers;
     server->holds_datagrams = true;
     send_waiting(client, 700, true);
-    WAIT(&pair, client->fate_count[FATE_ACKED] == 1);
+    WAIT(&pair, told_arrived(client) == 1);
     CHECK_EQUAL(aiopq_conn_close(client->conn, 0, "", 0), AIOPQ_OK);
     WAIT(&pair, server->is_closed && server->datagram_readable_count == 1);
     datagrams_take(server);
