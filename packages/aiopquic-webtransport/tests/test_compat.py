@@ -278,6 +278,52 @@ async def test_a_subclass_sees_tuples(quic_certificate: CertificateFiles):
         assert server.seen[-1][4] == 3
 
 
+class Application(WebTransportServerSession):
+    """A class of a program, with fields of its own by plain names; it works from the events alone."""
+
+    def __init__(self, transport: Any, state: WebTransportSessionState) -> None:
+        self._session, self._quic, self._tasks, self._streams = object(), self, set(), {}
+        super().__init__(transport, state)
+        assert transport.started
+
+    def close(self, *arguments: Any) -> None:
+        raise AssertionError("means something else here")
+
+    peer_address = connection_ids = None  # type: ignore[assignment]
+
+    def _on_event(self, event: tuple[Any, ...]) -> None:
+        super()._on_event(event)
+        if event[0] == names._EVT_WT_STREAM_FIN:
+            self.send_stream_data(event[1], bytes(event[2]).upper(), end_stream=True)
+
+
+@pytest.mark.parametrize("is_coroutine", [False, True])
+async def test_a_handler_that_returns_leaves_its_session(quic_certificate: CertificateFiles, is_coroutine: bool):
+    def handler(session: Application) -> None: ...
+
+    async def coroutine(session: Application) -> None: ...
+
+    server = await serve_webtransport(
+        "127.0.0.1",
+        0,
+        "",
+        handler=coroutine if is_coroutine else handler,
+        cert_file=quic_certificate.certificate,
+        key_file=quic_certificate.private_key,
+        session_factory=Application,
+    )
+    try:
+        async with connect_webtransport("127.0.0.1", server.port, "", ca_file=quic_certificate.certificate) as client:
+            for _ in range(2):
+                stream = await soon(client.create_stream())
+                client.send_stream_data(stream, b"hello", end_stream=True)
+                events = await soon(collect_stream(client, stream))
+                assert b"".join(bytes(event.data) for event in events) == b"HELLO"
+            assert not client.session_closed
+    finally:
+        await server.aclose()
+
+
 async def test_a_client_on_a_transport(quic_certificate: CertificateFiles):
     """A TransportContext gives its settings; open() and aclose() are the program's."""
     async with pair(quic_certificate) as (other, _):

@@ -69,14 +69,14 @@ class WebTransportClient(WebTransportSession):
         """
         try:
             async with asyncio.timeout(timeout):
-                await self._open()
+                await self._wt_open()
         except WebTransportError:
             raise
         except (QuicConnectionError, TimeoutError) as error:
             text = str(error) or f"no session within {timeout:g} seconds"
             raise WebTransportError(f"the session could not be opened: {text}") from error
 
-    async def _open(self) -> None:
+    async def _wt_open(self) -> None:
         place = (self._host, self._port, 0, True)
         http3 = await dial_http3(place, self._configuration, pooling=False)
         try:

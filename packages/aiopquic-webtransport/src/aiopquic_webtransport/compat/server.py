@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.engine import QuicEngine
 from aiopquic.streams.server import Server, serve
 from aiopquic_webtransport.compat.events import EventSession
 from aiopquic_webtransport.compat.session import WebTransportSession
@@ -82,13 +83,11 @@ def event_protocol(
             return
         session = await request.accept()
         assert isinstance(session, EventSession)
-        ours = make(None, WebTransportSessionState._of(None, session))
-        result = handler(ours)
+        transport = cast(QuicEngine, session.quic._binding.engine.sink)._transport
+        result = handler(make(transport, WebTransportSessionState._of(transport, session)))
         if inspect.isawaitable(result):
             await result
-            await WebTransportSession.aclose(ours)
-        else:
-            await session.closed  # a plain function leaves the session to whatever it has started
+        await session.closed  # a handler may leave the session to what it has started
 
     protocol = WebTransport(app, origins=origins, protocols=protocols or ())
     protocol._make_session = EventSession
@@ -112,10 +111,10 @@ async def serve_webtransport(
 ) -> WebTransportServer:
     """Serve sessions on one path, or on every path when that is empty.
 
-    ``handler`` is called with each session, and may be a coroutine function: the session closes when it returns. A
-    client that offers application protocols gets its first among ``wt_supported_protocols``, and is refused when none
-    is there. ``origins`` are those of :func:`aiopquic_webtransport.serve`: pages of the same origin, unless more are
-    given.
+    ``handler`` is called with each session, and may be a coroutine function; the session lives on when it returns, and
+    is closed when it raises. A client that offers application protocols gets its first of ``wt_supported_protocols``,
+    and is refused when none is there. ``origins`` are those of :func:`aiopquic_webtransport.serve`: pages of the same
+    origin, unless more are given.
 
     Raises:
         ConfigurationError, BindError, socket.gaierror: as :func:`aiopquic.serve`.

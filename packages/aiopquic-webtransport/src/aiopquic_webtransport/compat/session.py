@@ -39,6 +39,8 @@ class WebTransportSession(ConnectionDrains):
     A subclass that overrides :meth:`_on_event` sees each event as a tuple, and bytes count as consumed when it returns.
     Otherwise they count when they are taken: from the generator of the stream where somebody reads it, else from
     :meth:`events`. What nobody takes holds the peer at its window.
+
+    Fields begin with ``_wt`` where programs derive classes with fields of their own by the plainer names.
     """
 
     #: What programs set; the limits are those of the configuration.
@@ -52,14 +54,14 @@ class WebTransportSession(ConnectionDrains):
         self._transport = transport
         self._role = role
         self._state = state if state is not None else WebTransportSessionState(transport)
-        self._session: EventSession | None = None
-        self._waiting: deque[tuple[SessionEvent, BindingStream | None]] = deque()
+        self._wt: EventSession | None = None
+        self._wt_waiting: deque[tuple[SessionEvent, BindingStream | None]] = deque()
         "Events that nobody has taken."
-        self._readers: dict[int, deque[tuple[SessionEvent, BindingStream | None]]] = {}
+        self._wt_readers: dict[int, deque[tuple[SessionEvent, BindingStream | None]]] = {}
         "Of streams that are read with receive_stream_data."
         self._newest: dict[int, int] = {}
         "The largest id of each kind of stream, by its two low bits."
-        self._arrival = asyncio.Event()
+        self._wt_arrival = asyncio.Event()
         self._datagrams_waiting = 0
         self.datagrams_dropped = 0
         "Those that arrived while DATAGRAMS_MAX waited."
@@ -72,7 +74,7 @@ class WebTransportSession(ConnectionDrains):
 
     def _attach(self, session: EventSession) -> None:
         """The session is there: its events come here from now on."""
-        self._session = self._state._session = session
+        self._wt = self._state._session = session
         self._connection = session.quic._binding
         self._info: HandshakeInfo | None = session.quic._info
         self._snapshots = session.quic._snapshots
@@ -96,17 +98,17 @@ class WebTransportSession(ConnectionDrains):
     @property
     def session_ready(self) -> bool:
         """True once the session was accepted."""
-        return self._session is not None
+        return self._wt is not None
 
     @property
     def session_closed(self) -> bool:
         """True once it has ended."""
-        return self._session is not None and self._session.is_closed
+        return self._wt is not None and self._wt.is_closed
 
     @property
     def is_draining(self) -> bool:
         """True once the peer has asked to end it soon."""
-        return self._session is not None and self._session.is_draining
+        return self._wt is not None and self._wt.is_draining
 
     @property
     def control_stream_id(self) -> int | None:
@@ -125,7 +127,7 @@ class WebTransportSession(ConnectionDrains):
 
     @property
     def _dispatcher_attached(self) -> bool:
-        return self._session is not None and not self._session.is_closed
+        return self._wt is not None and not self._wt.is_closed
 
     # ---- streams ----
 
@@ -212,9 +214,9 @@ class WebTransportSession(ConnectionDrains):
 
         Yields ``WebTransportStreamDataReceived`` and, at last, perhaps ``WebTransportStreamReset``.
         """
-        inbox = self._readers.setdefault(stream_id, deque())
-        inbox.extend(item for item in self._waiting if item[0][1] == stream_id and _is_reading(item[0][0]))
-        self._waiting = deque(item for item in self._waiting if item not in inbox)
+        inbox = self._wt_readers.setdefault(stream_id, deque())
+        inbox.extend(item for item in self._wt_waiting if item[0][1] == stream_id and _is_reading(item[0][0]))
+        self._wt_waiting = deque(item for item in self._wt_waiting if item not in inbox)
         try:
             while True:
                 while not inbox:
@@ -227,7 +229,7 @@ class WebTransportSession(ConnectionDrains):
                 if event[0] != numbers._EVT_WT_STREAM_DATA:
                     return
         finally:
-            self._readers.pop(stream_id, None)
+            self._wt_readers.pop(stream_id, None)
 
     # ---- datagrams ----
 
@@ -251,16 +253,16 @@ class WebTransportSession(ConnectionDrains):
 
     def max_datagram_payload(self) -> int:
         """Bytes of the largest datagram that can be sent now."""
-        return self._session.datagrams.max_size if self._session is not None else 0
+        return self._wt.datagrams.max_size if self._wt is not None else 0
 
     # ---- events ----
 
     async def events(self) -> AsyncIterator[events.QuicEvent]:
         """Every event that no generator of a stream has taken; ends behind ``WebTransportSessionClosed``."""
         while True:
-            while not self._waiting:
+            while not self._wt_waiting:
                 await self._next_arrival()
-            event, binding = self._waiting.popleft()
+            event, binding = self._wt_waiting.popleft()
             self._datagrams_waiting -= event[0] == numbers._EVT_WT_DATAGRAM
             _consume(event, binding)
             yield _quic_event(event)
@@ -288,7 +290,7 @@ class WebTransportSession(ConnectionDrains):
         if event[0] == numbers._EVT_WT_NEW_STREAM:
             self._note(event[1])
         self._on_event(event)
-        if event[0] == numbers._EVT_WT_SESSION_CLOSED and self._session is not None and self._session.quic.is_closed:
+        if event[0] == numbers._EVT_WT_SESSION_CLOSED and self._wt is not None and self._wt.quic.is_closed:
             self._cnx_closed.set()
         if type(self)._on_event is not WebTransportSession._on_event and event[0] != numbers._EVT_WT_SESSION_CLOSED:
             _consume(event, binding)
@@ -296,13 +298,13 @@ class WebTransportSession(ConnectionDrains):
             self.datagrams_dropped += 1
         elif event[0] in _TOLD:
             self._datagrams_waiting += event[0] == numbers._EVT_WT_DATAGRAM
-            inbox = self._readers.get(event[1]) if _is_reading(event[0]) else None
-            (self._waiting if inbox is None else inbox).append((event, binding))
-        self._arrival.set()
+            inbox = self._wt_readers.get(event[1]) if _is_reading(event[0]) else None
+            (self._wt_waiting if inbox is None else inbox).append((event, binding))
+        self._wt_arrival.set()
 
     async def _next_arrival(self) -> None:
-        self._arrival.clear()
-        await self._arrival.wait()
+        self._wt_arrival.clear()
+        await self._wt_arrival.wait()
 
     # ---- the end ----
 
@@ -312,21 +314,21 @@ class WebTransportSession(ConnectionDrains):
         Raises:
             ValueError: a code or a reason that can't be sent.
         """
-        if self._session is not None:
-            self._session.close(error_code, reason.decode() if isinstance(reason, bytes) else reason)
+        if self._wt is not None:
+            self._wt.close(error_code, reason.decode() if isinstance(reason, bytes) else reason)
 
     async def aclose(self, error_code: int = 0, reason: bytes | str = b"", *, timeout: float = 2.0) -> None:
         """Close, and wait until the peer has ended its side, ``timeout`` seconds at most."""
         WebTransportSession.close(self, error_code, reason)
-        if self._session is not None:
+        if self._wt is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    await self._session.aclose()
+                    await self._wt.aclose()
 
     def drain(self) -> None:
         """Ask the peer to end the session soon."""
-        if self._session is not None:
-            self._session.drain()
+        if self._wt is not None:
+            self._wt.drain()
 
     async def wait_closed(self, timeout: float | None = None) -> None:
         """Wait for the end of the session; TimeoutError after ``timeout`` seconds. Cancellation: safe."""
@@ -335,20 +337,20 @@ class WebTransportSession(ConnectionDrains):
 
     async def detach(self) -> None:
         """Let go of the session: nothing more is told, and what the peer sends is dropped."""
-        if self._session is not None:
-            self._session.let_go()
+        if self._wt is not None:
+            self._wt.let_go()
 
     # ---- private ----
 
     def _open_session(self, *, may_be_closed: bool = False) -> EventSession:
-        if self._session is None:
+        if self._wt is None:
             raise WebTransportError("the session is not open: await open() first")
         if not may_be_closed:
-            self._session._require_open()
-        return self._session
+            self._wt._require_open()
+        return self._wt
 
     def _known(self, stream_id: int) -> EventStream | None:
-        stream = self._session._streams.get(stream_id) if self._session is not None else None
+        stream = self._wt._streams.get(stream_id) if self._wt is not None else None
         return stream if isinstance(stream, EventStream) else None
 
     def _stream(self, stream_id: int) -> EventStream:
@@ -360,8 +362,8 @@ class WebTransportSession(ConnectionDrains):
 
     def _error(self, error: Exception) -> Exception:
         """A stream's or a connection's error, as one of WebTransport's."""
-        if self._session is not None and self._session.is_closed:
-            return self._session._end_error()
+        if self._wt is not None and self._wt.is_closed:
+            return self._wt._end_error()
         return WebTransportError(str(error))
 
     def _note(self, stream_id: int) -> None:
