@@ -343,6 +343,15 @@ async def test_the_peer_updates_keys(talk: Talks):
             await exchange(ours, peer)
 
 
+async def test_we_update_keys(talk: Talks):
+    """The peer follows; three times, as the phase is one bit."""
+    async with talk() as (ours, peer):
+        for _ in range(3):
+            await exchange(ours, peer)
+            await ours.quic.update_keys()
+        await exchange(ours, peer)
+
+
 async def test_the_peer_changes_its_connection_id(talk: Talks):
     """It takes another one of those that we issued, and retires the first (RFC 9000 section 5.1)."""
     async with talk() as (ours, peer):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aiopquic.asyncio import serve
+from aiopquic.exceptions import CertificateVerifyError, ConfigurationError
+from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.events import HandshakeCompleted
 from aiopquic.quic.pool import close_idle_engines
 
@@ -102,6 +105,39 @@ async def test_ticket_of_another_server(endpoints: Endpoints, tickets: Path, cap
             assert isinstance(peer, Echo)
             peer.close_tasks()
     assert not caplog.records
+
+
+async def test_ticket_key_of_two_servers(endpoints: Endpoints, tickets: Path):
+    """A server takes the tickets of another one with the same key, as of one process after the other."""
+    key = os.urandom(32)
+    async with endpoints.server(Echo, session_ticket_key=key) as first:
+        await visit(endpoints, first, tickets)
+    async with endpoints.server(Echo, session_ticket_key=key, early_data=True) as second:
+        assert (await visit(endpoints, second, tickets)).session_resumed
+    async with endpoints.server(Echo, session_ticket_key=os.urandom(32)) as third:
+        assert not (await visit(endpoints, third, tickets)).session_resumed
+
+
+@pytest.mark.parametrize("wrong", [b"", bytes(32), b"x" * 16, "text", 5], ids=repr)
+def test_wrong_ticket_key(wrong: Any):
+    with pytest.raises(ConfigurationError, match="session_ticket_key is 32 random bytes"):
+        QuicConfiguration(is_client=False, session_ticket_key=wrong)
+    with pytest.raises(ConfigurationError, match="session_ticket_key is for servers"):
+        QuicConfiguration(session_ticket_key=os.urandom(32))
+
+
+async def test_ticket_of_another_verification(endpoints: Endpoints, tickets: Path, caplog: pytest.LogCaptureFixture):
+    """A session that began without a look at the certificate is not resumed where certificates are verified."""
+    careless: dict[str, Any] = {"cafile": None, "verify_mode": ssl.CERT_NONE}
+    async with endpoints.server(Echo) as server:
+        await visit(endpoints, server, tickets, **careless)
+        assert (await visit(endpoints, server, tickets, **careless)).session_resumed
+        with caplog.at_level(logging.WARNING, "aiopquic"):
+            assert not (await visit(endpoints, server, tickets)).session_resumed
+        assert "verify servers in another way" in caplog.text
+        assert (await visit(endpoints, server, tickets)).session_resumed
+        with pytest.raises(CertificateVerifyError, match="pinned_keys"):
+            await visit(endpoints, server, tickets, pinned_keys=[bytes(32)])
 
 
 def contents(tickets: Path) -> bytes:

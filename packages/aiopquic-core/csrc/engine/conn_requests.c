@@ -37,3 +37,34 @@ aiopq_status_t aiopq_conn_export_secret(aiopq_conn_t *conn, uint64_t request, co
     }
     return post(conn, AIOPQ_COMMAND_EXPORT, request, wish);
 }
+
+aiopq_status_t aiopq_conn_update_keys(aiopq_conn_t *conn, uint64_t request)
+{
+    if (atomic_load_explicit(&conn->is_closed, memory_order_acquire)) {
+        return AIOPQ_CLOSED;
+    }
+    aiopq_ping_t *ping = calloc(1, sizeof(*ping));
+    if (ping == NULL) {
+        return AIOPQ_NO_MEMORY;
+    }
+    ping->uid = request;
+    ping->updates_keys = true;
+    return post(conn, AIOPQ_COMMAND_PING, 0, ping);
+}
+
+aiopq_status_t aiopq_conn_start_qlog(aiopq_conn_t *conn, uint64_t request, const char *folder)
+{
+    if (atomic_load_explicit(&conn->is_closed, memory_order_acquire)) {
+        return AIOPQ_CLOSED;
+    }
+    char *copy = strdup(folder);
+    return copy != NULL ? post(conn, AIOPQ_COMMAND_QLOG_START, request, copy) : AIOPQ_NO_MEMORY;
+}
+
+aiopq_status_t aiopq_conn_stop_qlog(aiopq_conn_t *conn, uint64_t request)
+{
+    if (atomic_load_explicit(&conn->is_closed, memory_order_acquire)) {
+        return AIOPQ_CLOSED;
+    }
+    return post(conn, AIOPQ_COMMAND_QLOG_STOP, request, NULL);
+}

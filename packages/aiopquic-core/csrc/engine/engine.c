@@ -111,6 +111,9 @@ void aiopq_engine_free(aiopq_engine_t *engine)
 
 void aiopq_engine_receive(aiopq_engine_t *engine, const aiopq_datagram_t *datagram, uint64_t now_us)
 {
+    aiopq_count(&engine->datagrams_received);
+    uint64_t bytes = atomic_load_explicit(&engine->bytes_received, memory_order_relaxed);
+    atomic_store_explicit(&engine->bytes_received, bytes + datagram->length, memory_order_relaxed);
     if (engine->incoming == NULL || !aiopq_incoming_take(engine, datagram)) {
         (void)picoquic_incoming_packet(engine->quic, (uint8_t *)(uintptr_t)datagram->bytes, datagram->length,
                                        (struct sockaddr *)(uintptr_t)datagram->from,
@@ -323,6 +326,11 @@ void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counte
     counters->commands_pushed = atomic_load_explicit(&engine->commands.pushed, memory_order_relaxed);
     counters->commands_stale = atomic_load_explicit(&engine->commands_stale, memory_order_relaxed);
     counters->turns = atomic_load_explicit(&engine->turns, memory_order_relaxed);
+    counters->connections_closed = atomic_load_explicit(&engine->connections_closed, memory_order_relaxed);
+    counters->handshakes = atomic_load_explicit(&engine->handshakes, memory_order_relaxed);
+    counters->handshakes_failed = atomic_load_explicit(&engine->handshakes_failed, memory_order_relaxed);
+    counters->datagrams_received = atomic_load_explicit(&engine->datagrams_received, memory_order_relaxed);
+    counters->bytes_received = atomic_load_explicit(&engine->bytes_received, memory_order_relaxed);
     counters->incoming_asked = atomic_load_explicit(&engine->incoming_asked, memory_order_relaxed);
     counters->incoming_retried = atomic_load_explicit(&engine->incoming_retried, memory_order_relaxed);
     counters->incoming_refused = atomic_load_explicit(&engine->incoming_refused, memory_order_relaxed);

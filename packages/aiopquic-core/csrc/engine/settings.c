@@ -182,6 +182,11 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
     if (config->key_update_interval != 0) {
         picoquic_set_default_crypto_epoch_length(quic, config->key_update_interval);
     }
+    static const uint8_t no_key[AIOPQ_TICKET_KEY_LENGTH];
+    if (memcmp(config->ticket_key, no_key, sizeof(no_key)) != 0 &&
+        picoquic_set_ticket_key(quic, config->ticket_key, sizeof(config->ticket_key)) != 0) {
+        return AIOPQ_FAILED;
+    }
     picoquic_set_default_pmtud_policy(quic, pmtud_policy(config->pmtud));
     picoquic_set_alpn_select_fn_v2(quic, aiopq_select_alpn);
     picoquic_set_cookie_mode(quic, config->always_retry ? 1 : 0);

@@ -12,6 +12,7 @@
 #include "net/objects.h"
 #include "net/picoquic_private.h"
 #include "net/protocol.h"
+#include "net/qlog.h"
 #include "net/reset.h"
 #include "net/tls.h"
 #include "net/watch.h"
@@ -174,6 +175,15 @@ static void do_export(aiopq_conn_t *conn, uint64_t request, const aiopq_export_r
     aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_ANSWER, conn, NULL, request, answer);
 }
 
+static void do_qlog(aiopq_conn_t *conn, uint64_t request, const char *folder)
+{
+    if (conn->cnx == NULL || conn->is_announced) {
+        return; /* the end answers */
+    }
+    aiopq_emit_answer(conn, request,
+                      folder != NULL ? aiopq_qlog_start(conn->cnx, folder) : aiopq_qlog_stop(conn->cnx));
+}
+
 /* False when there is nothing left that could be waited for: the end is or will be announced. */
 static bool is_watchable(const aiopq_conn_t *conn)
 {
@@ -290,6 +300,10 @@ static void run(aiopq_engine_t *engine, aiopq_command_t *command)
         break;
     case AIOPQ_COMMAND_EXPORT:
         do_export(conn, command->value, command->detail);
+        break;
+    case AIOPQ_COMMAND_QLOG_START:
+    case AIOPQ_COMMAND_QLOG_STOP:
+        do_qlog(conn, command->value, command->detail);
         break;
     case AIOPQ_COMMAND_DATAGRAMS:
         aiopq_datagrams_start(conn);

@@ -12,6 +12,8 @@ typedef enum aiopq_command_type {
     AIOPQ_COMMAND_WATCH_STREAMS,   /* detail = aiopq_streams_wish_t */
     AIOPQ_COMMAND_PING,            /* detail = aiopq_ping_t */
     AIOPQ_COMMAND_EXPORT,          /* value = the number to answer with; detail = aiopq_export_request_t */
+    AIOPQ_COMMAND_QLOG_START,      /* value = the number to answer with; detail = the folder */
+    AIOPQ_COMMAND_QLOG_STOP,       /* value = the number to answer with */
     AIOPQ_COMMAND_DATAGRAMS,       /* datagrams wait in the connection */
     AIOPQ_COMMAND_PROTOCOL,        /* detail = aiopq_protocol_message_t */
     AIOPQ_COMMAND_PATH,            /* detail = aiopq_path_request_t */
@@ -48,6 +50,10 @@ struct aiopq_ping {
     uint64_t uid;
     uint64_t packet; /* number of the first packet that may carry it */
     bool is_queued;  /* picoquic has it */
+    /* Its acknowledgement says that the peer has the present keys: they may be changed then (RFC 9001 section 6.1), unless
+     * they were in the meantime, and CONN_ANSWER with `uid` follows. */
+    bool updates_keys;
+    uint64_t key_phases; /* when it was queued */
 };
 
 typedef struct aiopq_export_request {

@@ -29,6 +29,15 @@ void aiopq_emit(aiopq_engine_t *engine, aiopq_event_type_t type, aiopq_conn_t *c
     engine->events_unsignalled++;
 }
 
+void aiopq_emit_answer(aiopq_conn_t *conn, uint64_t request, bool is_done)
+{
+    aiopq_answer_t *answer = calloc(1, sizeof(*answer));
+    if (answer != NULL) {
+        answer->is_done = is_done;
+    }
+    aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_ANSWER, conn, NULL, request, answer);
+}
+
 void aiopq_flush_events(aiopq_engine_t *engine)
 {
     if (engine->events_unsignalled > 0) {

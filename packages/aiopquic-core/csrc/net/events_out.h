@@ -9,6 +9,9 @@
 void aiopq_emit(aiopq_engine_t *engine, aiopq_event_type_t type, aiopq_conn_t *conn, aiopq_stream_t *stream,
                 uint64_t value, void *detail) AIOPQ_NET;
 
+/* CONN_ANSWER without bytes. */
+void aiopq_emit_answer(aiopq_conn_t *conn, uint64_t request, bool is_done) AIOPQ_NET;
+
 /* Wakes the loop thread once for all events since the last flush. */
 void aiopq_flush_events(aiopq_engine_t *engine) AIOPQ_NET;
 

@@ -83,6 +83,8 @@ struct aiopq_engine {
     uint64_t now_us;             /* the time the driver gave with the current turn */
     uint64_t events_unsignalled; /* events since the loop thread was last woken */
     _Atomic uint64_t loop_wakes, loop_wakes_saved, turns, commands_stale; /* any thread may read */
+    _Atomic uint64_t connections_closed, handshakes, handshakes_failed;   /* likewise */
+    _Atomic uint64_t datagrams_received, bytes_received;                  /* likewise */
     _Atomic uint64_t incoming_asked, incoming_retried, incoming_refused, incoming_expired; /* likewise */
     aiopq_conn_t *failing;     /* connections that our side ended and whose end is not announced yet */
     aiopq_conn_t *watched;     /* connections that net/watch.c looks at once a turn */

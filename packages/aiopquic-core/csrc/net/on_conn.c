@@ -96,6 +96,7 @@ int aiopq_on_conn_ready(aiopq_conn_t *conn)
         return 0;
     }
     conn->is_ready = true;
+    aiopq_count(&conn->engine->handshakes);
     aiopq_conn_info_t *info = conn_info(conn);
     if (info == NULL) {
         return -1;
@@ -174,6 +175,10 @@ void aiopq_announce_closed(aiopq_conn_t *conn, const aiopq_close_info_t *info)
     }
     aiopq_watch_forget(conn);
     conn->is_announced = true;
+    aiopq_count(&conn->engine->connections_closed);
+    if (!conn->is_ready) {
+        aiopq_count(&conn->engine->handshakes_failed);
+    }
     atomic_store_explicit(&conn->is_closed, true, memory_order_release);
     aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_CLOSED, conn, NULL, info->error_code, detail);
 }

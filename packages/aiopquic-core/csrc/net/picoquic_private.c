@@ -111,6 +111,27 @@ void aiopq_keep_public_random(picoquic_quic_t *quic)
     quic->use_predictable_random = 1;
 }
 
+uint64_t aiopq_key_phases(picoquic_cnx_t *cnx)
+{
+    return cnx->nb_crypto_key_rotations;
+}
+
+bool aiopq_update_keys(picoquic_cnx_t *cnx)
+{
+    /* picoquic_start_key_rotation() compares numbers of our packets with those of the peer's, and makes new keys even
+     * where a packet with the other phase, which anybody can send, has made picoquic compute them already. */
+    bool has_new =
+        cnx->crypto_context_new.aead_encrypt != NULL && cnx->crypto_context_new.aead_decrypt != NULL;
+    if (cnx->cnx_state != picoquic_state_ready || cnx->key_phase_enc != cnx->key_phase_dec ||
+        (!has_new && picoquic_compute_new_rotated_keys(cnx) != 0)) {
+        return false;
+    }
+    picoquic_apply_rotated_keys(cnx, 1);
+    picoquic_crypto_context_free(&cnx->crypto_context_old);
+    cnx->crypto_epoch_sequence = cnx->pkt_ctx[picoquic_packet_context_application].send_sequence;
+    return true;
+}
+
 uint32_t aiopq_negotiated_version(picoquic_cnx_t *cnx)
 {
     return picoquic_supported_versions[cnx->version_index].version;

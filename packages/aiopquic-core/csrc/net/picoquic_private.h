@@ -1,5 +1,5 @@
 /* The few facts that picoquic keeps to itself. Nothing else here includes picoquic_internal.h but tls.c,
- * exporter.c, key_exchange.c, tickets.c and path_facts.c. */
+ * exporter.c, key_exchange.c, path_facts.c, qlog.c and tickets.c. */
 #ifndef AIOPQ_NET_PICOQUIC_PRIVATE_H
 #define AIOPQ_NET_PICOQUIC_PRIVATE_H
 
@@ -98,6 +98,13 @@ void aiopq_seed_public_random(uint64_t seed);
 
 /* The engine leaves these dice alone, so that a seed decides them to the end. */
 void aiopq_keep_public_random(picoquic_quic_t *quic);
+
+/* How often the keys of a connection have changed, by either side (RFC 9001 section 6). */
+uint64_t aiopq_key_phases(picoquic_cnx_t *cnx) AIOPQ_NET;
+
+/* Changes our keys; the peer follows with its own. For a connection whose peer has acknowledged a packet of the present
+ * keys. False before the handshake is confirmed, and until the peer has followed the change of before. */
+bool aiopq_update_keys(picoquic_cnx_t *cnx) AIOPQ_NET;
 
 uint32_t aiopq_negotiated_version(picoquic_cnx_t *cnx) AIOPQ_NET;
 

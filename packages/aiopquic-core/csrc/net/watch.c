@@ -79,14 +79,25 @@ static void look_at_pings(aiopq_conn_t *conn)
     for (aiopq_ping_t *ping = watch->pings; ping != NULL && conn->is_ready; ping = ping->next) {
         if (!ping->is_queued) {
             ping->packet = aiopq_next_packet(conn->cnx, conn->engine->now_us);
+            ping->key_phases = aiopq_key_phases(conn->cnx);
             ping->is_queued = aiopq_queue_ping(conn->cnx); /* else, without memory, at the next turn */
         }
     }
     while (watch->pings != NULL && watch->pings->is_queued &&
            aiopq_is_packet_acked(conn->cnx, watch->pings->packet)) {
         aiopq_ping_t *ping = watch->pings;
+        if (ping->updates_keys &&
+            (ping->key_phases != aiopq_key_phases(conn->cnx) || !aiopq_update_keys(conn->cnx))) {
+            ping->is_queued = false; /* what was acknowledged had other keys: once more */
+            aiopq_wake_connection(conn->cnx, conn->engine->now_us);
+            break;
+        }
         watch->pings = ping->next;
-        aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_PING_ACKED, conn, NULL, ping->uid, NULL);
+        if (ping->updates_keys) {
+            aiopq_emit_answer(conn, ping->uid, true);
+        } else {
+            aiopq_emit(conn->engine, AIOPQ_EVENT_CONN_PING_ACKED, conn, NULL, ping->uid, NULL);
+        }
         free(ping);
     }
 }

@@ -1,6 +1,7 @@
 """The command line: ``aiopquic`` and ``python -m aiopquic``.
 
-``versions`` needs nothing beyond aiopquic itself; every other command needs the extra ``aiopquic-core[cli]``.
+``versions`` and ``doctor`` need nothing beyond aiopquic itself; every other command needs the extra
+``aiopquic-core[cli]``.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from aiopquic import versions
+from aiopquic import doctor, versions
 
 __all__ = ["main"]
 
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words in (["versions"], ["--version"]):
         return versions.main()
+    if words in (["doctor"], ["doctor", "--json"]):
+        return doctor.main(words[1:])
     try:
         from aiopquic.cli.app import run
     except ModuleNotFoundError as error:

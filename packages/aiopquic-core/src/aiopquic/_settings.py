@@ -56,6 +56,8 @@ class EngineSettings:
     "Client: a server's certificate has one of these keys, whatever else is verified."
     stateless_reset_secret: bytes = b""
     "16 bytes, or none for a random one."
+    session_ticket_key: bytes = b""
+    "Server: 32 bytes, or none for a random one."
     keylog_file: str | None = None
     qlog_dir: str | None = None
     congestion_control: str | None = None

@@ -253,6 +253,7 @@ cdef extern from "aiopquic/config.h" nogil:
     int AIOPQ_ALPN_COUNT_MAX
     int AIOPQ_BIND_ADDRESS_MAX
     int AIOPQ_PROTOCOLS_MAX
+    int AIOPQ_TICKET_KEY_LENGTH
     int AIOPQ_RESET_SECRET_LENGTH
     int AIOPQ_KEY_EXCHANGE_MAX
     ctypedef enum aiopq_pmtud_t:
@@ -290,6 +291,7 @@ cdef extern from "aiopquic/config.h" nogil:
         aiopq_bytes_t certificate_hashes
         aiopq_bytes_t pinned_keys
         uint8_t *stateless_reset_secret
+        uint8_t *ticket_key
         const char *keylog_file
         const char *qlog_dir
         const char *congestion_control
@@ -358,6 +360,11 @@ cdef extern from "aiopquic/engine.h" nogil:
         uint64_t commands_pushed
         uint64_t commands_stale
         uint64_t turns
+        uint64_t handshakes
+        uint64_t handshakes_failed
+        uint64_t connections_closed
+        uint64_t datagrams_received
+        uint64_t bytes_received
         uint64_t incoming_asked
         uint64_t incoming_retried
         uint64_t incoming_refused
@@ -402,6 +409,9 @@ cdef extern from "aiopquic/engine.h" nogil:
         uint8_t *bytes
     aiopq_status_t aiopq_conn_export_secret(
         aiopq_conn_t *conn, uint64_t request, const char *label, aiopq_bytes_t context, size_t length)
+    aiopq_status_t aiopq_conn_update_keys(aiopq_conn_t *conn, uint64_t request)
+    aiopq_status_t aiopq_conn_start_qlog(aiopq_conn_t *conn, uint64_t request, const char *folder)
+    aiopq_status_t aiopq_conn_stop_qlog(aiopq_conn_t *conn, uint64_t request)
     aiopq_status_t aiopq_conn_ping(aiopq_conn_t *conn, uint64_t uid)
     uint64_t aiopq_conn_send_queued(const aiopq_conn_t *conn)
     bint aiopq_conn_want_writable(aiopq_conn_t *conn)

@@ -15,6 +15,7 @@ typedef struct aiopq_bytes {
 
 #define AIOPQ_ALPN_COUNT_MAX 32
 #define AIOPQ_RESET_SECRET_LENGTH 16
+#define AIOPQ_TICKET_KEY_LENGTH 32
 #define AIOPQ_HASH_LENGTH 32 /* of a SHA-256 */
 #define AIOPQ_KEY_EXCHANGE_MAX 16
 #define AIOPQ_FURTHER_PATHS_MAX 7 /* picoquic's limit */
@@ -81,6 +82,10 @@ typedef struct aiopq_config {
     /* Stateless reset tokens are made of it (RFC 9000 section 10.3.2): a server that is started again with the
      * same one can end the connections that it has lost. All zero: a random one. */
     uint8_t stateless_reset_secret[AIOPQ_RESET_SECRET_LENGTH];
+
+    /* Session tickets and address tokens are sealed with it: servers with the same one take each other's. All zero: a
+     * random one. */
+    uint8_t ticket_key[AIOPQ_TICKET_KEY_LENGTH];
 
     const char *keylog_file;        /* NULL: off */
     const char *qlog_dir;           /* NULL: off */

@@ -69,8 +69,11 @@ typedef struct aiopq_engine_counters {
     uint64_t net_wakes;        /* writes to the wake-up pipe of the network thread */
     uint64_t net_wakes_saved;  /* commands that found the network thread awake already */
     uint64_t events_pushed, commands_pushed, commands_stale;
-    uint64_t turns;          /* rounds of the driver */
-    uint64_t incoming_asked; /* INCOMING events */
+    uint64_t turns;                         /* rounds of the driver */
+    uint64_t handshakes, handshakes_failed; /* completed; connections that ended before theirs was */
+    uint64_t connections_closed;            /* CONN_CLOSED events, those of failed handshakes among them */
+    uint64_t datagrams_received, bytes_received; /* of UDP, as the driver hands them in */
+    uint64_t incoming_asked;                     /* INCOMING events */
     uint64_t
         incoming_retried; /* clients that were sent a Retry without asking: always, or because many wait */
     uint64_t incoming_refused; /* clients with a proven address that found no room to wait */
@@ -160,6 +163,15 @@ AIOPQ_API aiopq_status_t aiopq_conn_ping(aiopq_conn_t *conn, uint64_t uid) AIOPQ
 #define AIOPQ_EXPORT_MAX ((size_t)255 * 32) /* what HKDF makes with SHA-256 (RFC 5869 section 2.3) */
 AIOPQ_API aiopq_status_t aiopq_conn_export_secret(aiopq_conn_t *conn, uint64_t request, const char *label,
                                                   aiopq_bytes_t context, size_t length) AIOPQ_LOOP;
+
+/* Changes the keys of the connection (RFC 9001 section 6), once the peer has acknowledged a packet of the present ones. */
+AIOPQ_API aiopq_status_t aiopq_conn_update_keys(aiopq_conn_t *conn, uint64_t request) AIOPQ_LOOP;
+
+/* Begins a qlog file for the connection in an existing folder, which is copied, and completes it. Not done when one is being
+ * written already, or can't be; or when there is none. */
+AIOPQ_API aiopq_status_t aiopq_conn_start_qlog(aiopq_conn_t *conn, uint64_t request,
+                                               const char *folder) AIOPQ_LOOP;
+AIOPQ_API aiopq_status_t aiopq_conn_stop_qlog(aiopq_conn_t *conn, uint64_t request) AIOPQ_LOOP;
 
 /* Bytes that wait to be sent, over all streams. */
 AIOPQ_API uint64_t aiopq_conn_send_queued(const aiopq_conn_t *conn);

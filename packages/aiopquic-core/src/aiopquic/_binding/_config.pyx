@@ -18,6 +18,7 @@ from aiopquic.capi cimport (
     AIOPQ_PROTOCOL_VERSION,
     AIOPQ_PROTOCOLS_MAX,
     AIOPQ_RESET_SECRET_LENGTH,
+    AIOPQ_TICKET_KEY_LENGTH,
     aiopq_bytes_t,
     aiopq_certificate_t,
     aiopq_check_certificate,
@@ -26,6 +27,7 @@ from aiopquic.capi cimport (
     aiopq_protocol_t,
 )
 from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, memset
 
 
@@ -96,11 +98,8 @@ cdef fill_tls(aiopq_config_t *config, settings, list keep):
     config.trusted_root_count = <size_t>len(settings.trusted_roots)
     fill_bytes(&config.certificate_hashes, b"".join(settings.certificate_hashes), keep)
     fill_bytes(&config.pinned_keys, b"".join(settings.pinned_keys), keep)
-    if settings.stateless_reset_secret:
-        if len(settings.stateless_reset_secret) != AIOPQ_RESET_SECRET_LENGTH:
-            raise ValueError(f"a stateless reset secret has {AIOPQ_RESET_SECRET_LENGTH} bytes")
-        memcpy(config.stateless_reset_secret, <const char *>(<bytes>settings.stateless_reset_secret),
-               <size_t>AIOPQ_RESET_SECRET_LENGTH)
+    fill_secret(config.stateless_reset_secret, settings.stateless_reset_secret, AIOPQ_RESET_SECRET_LENGTH)
+    fill_secret(config.ticket_key, settings.session_ticket_key, AIOPQ_TICKET_KEY_LENGTH)
     config.cipher_suite = settings.cipher_suite
     if len(settings.key_exchange_groups) > AIOPQ_KEY_EXCHANGE_MAX:
         raise ValueError("too many key exchange groups")
@@ -110,6 +109,13 @@ cdef fill_tls(aiopq_config_t *config, settings, list keep):
     config.keeps_sessions = settings.session_ticket_file is not None
     fill_bytes(&config.session_tickets, settings.session_tickets, keep)
     config.accepts_early_data = settings.accepts_early_data
+
+
+cdef fill_secret(uint8_t *target, bytes secret, size_t length):
+    if secret:
+        if <size_t>len(secret) != length:
+            raise ValueError(f"a secret of {length} bytes is wanted, not one of {len(secret)}")
+        memcpy(target, <const char *>secret, length)
 
 
 cdef fill_certificates(aiopq_config_t *config, settings, list keep):

@@ -38,8 +38,11 @@ from aiopquic.capi cimport (
     aiopq_conn_send_datagram,
     aiopq_conn_send_queued,
     aiopq_conn_set_owner,
+    aiopq_conn_start_qlog,
+    aiopq_conn_stop_qlog,
     aiopq_conn_t,
     aiopq_conn_unref,
+    aiopq_conn_update_keys,
     aiopq_conn_want_datagrams_writable,
     aiopq_conn_want_streams,
     aiopq_conn_want_writable,
@@ -172,6 +175,24 @@ cdef class Connection:
         value.data = <const uint8_t *><const char *>context
         value.length = <size_t>len(context)
         status = aiopq_conn_export_secret(self._ptr, request, label, value, <size_t>length)
+        if status != AIOPQ_OK:
+            fail(status, None)
+
+    def update_keys(self, uint64_t request):
+        """Change the keys (RFC 9001 section 6) once the peer has the present ones; ``connection_answered`` follows."""
+        status = aiopq_conn_update_keys(self._ptr, request)
+        if status != AIOPQ_OK:
+            fail(status, None)
+
+    def start_qlog(self, uint64_t request, bytes folder):
+        """Begin a qlog file in an existing folder; ``connection_answered`` brings None when that could not be done."""
+        status = aiopq_conn_start_qlog(self._ptr, request, folder)
+        if status != AIOPQ_OK:
+            fail(status, None)
+
+    def stop_qlog(self, uint64_t request):
+        """Complete the qlog file; ``connection_answered`` brings None when there is none."""
+        status = aiopq_conn_stop_qlog(self._ptr, request)
         if status != AIOPQ_OK:
             fail(status, None)
 

@@ -46,7 +46,7 @@ from aiopquic._binding._transport_settings import (
 )
 from aiopquic._binding._transport_sink import ConnectionEvents
 from aiopquic._files import explain
-from aiopquic._tickets import save_tickets
+from aiopquic._tickets import save_tickets, trust_of
 from aiopquic.exceptions import (
     BindError,
     CertificateFileError,
@@ -191,7 +191,7 @@ class TransportContext(TransportDatagrams):
             self._engine.stop()
             self._engine.join()
             if self._ticket_file is not None:
-                save_tickets(self._ticket_file, self._engine.session_tickets())
+                save_tickets(self._ticket_file, self._engine.session_tickets(), trust_of(self.settings))
             while self._engine.drain():
                 pass
             self._commands_drained.set()

@@ -2,6 +2,7 @@
 """From the keywords of TransportContext.start() to the settings of an engine."""
 import os
 import socket
+from dataclasses import replace
 
 from aiopquic._addresses import has_ipv6
 from aiopquic._binding._engine import is_congestion_control
@@ -10,7 +11,7 @@ from aiopquic._binding._transport_numbers import DEFAULT_KEY_EXCHANGE_GROUPS
 from aiopquic._driver import runs_inline
 from aiopquic._files import check_keylog, qlog_folder, read_certificate, read_private_key, trusted_roots
 from aiopquic._settings import EngineSettings
-from aiopquic._tickets import load_tickets
+from aiopquic._tickets import load_tickets, trust_of
 from aiopquic.exceptions import ConfigurationError
 
 __all__ = [
@@ -128,7 +129,7 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
     check_keylog(keylog_file)
     window = rx_data_ring_cap or DEFAULT_MAX_DATA
     tickets = os.fspath(ticket_file) if ticket_file else None
-    return EngineSettings(
+    settings = EngineSettings(
         is_client=is_client,
         always_retry=retry,
         bind_addresses=bind_addresses(host, ip_family),
@@ -160,7 +161,9 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
         key_exchange_groups=groups_in_order(key_exchange_groups),
         key_update_interval=key_update_interval,
         session_ticket_file=tickets,
-        session_tickets=load_tickets(tickets) if tickets is not None else b"",
         pmtud=pmtud_policy or "basic",
         desired_version=0 if desired_version == VERSION_1 else desired_version,
     )
+    if tickets is None:
+        return settings
+    return replace(settings, session_tickets=load_tickets(tickets, trust_of(settings)))

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from aiopquic import doctor
 from aiopquic import versions as version_table
 from aiopquic.cli import copying, demo, serving
 from aiopquic.cli.devcert import ensure_certificate
@@ -276,3 +277,9 @@ def demo_(
 def versions_() -> None:
     """Print the versions of aiopquic, picoquic, picotls, OpenSSL and Python."""
     version_table.print_versions()
+
+
+@app.command("doctor")
+def doctor_(as_json: JsonOption = False) -> None:
+    """Say what of this host or build slows QUIC down, and what mends it."""
+    raise typer.Exit(doctor.main(["--json"] if as_json else []))

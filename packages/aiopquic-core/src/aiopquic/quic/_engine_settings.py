@@ -65,6 +65,7 @@ def engine_settings(
         certificate_hashes=tuple(configuration.server_certificate_hashes or ()),
         pinned_keys=tuple(configuration.pinned_keys or ()),
         stateless_reset_secret=configuration.stateless_reset_secret or b"",
+        session_ticket_key=configuration.session_ticket_key or b"",
         **certificate_settings(configuration),
         trusted_roots=_trusted_roots(configuration),
         keylog_file=keylog_file,

@@ -113,6 +113,9 @@ class QuicConfiguration:
     "IANA numbers, the preferred first, of :func:`available_key_exchange_groups`. None: all, classic groups first."
     stateless_reset_secret: bytes | None = None
     "Server: 16 bytes; with those of its predecessor a restarted server ends the connections lost (RFC 9000 10.3)."
+    session_ticket_key: bytes | None = None
+    """Server: 32 random bytes that seal session tickets and address tokens; processes with the same ones, or the one
+    after a restart, take each other's. Whoever has them can read the first data of resumed sessions."""
     secrets_log_file: StrPath | None = None
     "Writes TLS secrets for Wireshark (NSS key log format). None: SSLKEYLOGFILE of the environment, if set."
     qlog_dir: StrPath | None = None
@@ -206,6 +209,7 @@ class QuicConfiguration:
         """Raise ConfigurationError for the first setting that can't be, saying what would be right."""
         self._validate_alpn()
         self._validate_texts()
+        self._validate_secrets()
         self._validate_times()
         self._validate_numbers()
         self._validate_choices()
@@ -230,26 +234,33 @@ class QuicConfiguration:
             value = getattr(self, name)
             if value is not None and not isinstance(value, str | os.PathLike):
                 raise ConfigurationError(f"{name} is a path, or None, not {value!r}")
-        for name in ("certificate_file", "private_key_file"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str | bytes | os.PathLike):
-                raise ConfigurationError(f"{name} is a path, the content as bytes, or None, not {value!r}")
-            if isinstance(value, str) and "-----BEGIN" in value:
-                raise ConfigurationError(f"{name} is a path: give its content as bytes, with text.encode()")
         self._validate_named()
         if self.cadata is not None and not isinstance(self.cadata, str | bytes):
             raise ConfigurationError(f"cadata is PEM text or DER bytes, or None, not {self.cadata!r}")
+        host = self.server_name
+        if host is not None and (not isinstance(host, str) or not 1 <= len(host.encode()) <= 255 or "\0" in host):
+            raise ConfigurationError(f"server_name is a text of 1 to 255 bytes without NUL, or None, not {host!r}")
+
+    def _validate_secrets(self) -> None:
         password = self.private_key_password
         if password is not None and (not isinstance(password, str | bytes) or 0 in _as_bytes(password)):
             raise ConfigurationError("private_key_password is a text or bytes without NUL, or None")
         secret = self.stateless_reset_secret
         if secret is not None and (not isinstance(secret, bytes) or len(secret) != 16 or not any(secret)):
             raise ConfigurationError("stateless_reset_secret is 16 random bytes, for example os.urandom(16), or None")
-        host = self.server_name
-        if host is not None and (not isinstance(host, str) or not 1 <= len(host.encode()) <= 255 or "\0" in host):
-            raise ConfigurationError(f"server_name is a text of 1 to 255 bytes without NUL, or None, not {host!r}")
+        key = self.session_ticket_key
+        if key is not None and (not isinstance(key, bytes) or len(key) != 32 or not any(key)):
+            raise ConfigurationError("session_ticket_key is 32 random bytes, for example os.urandom(32), or None")
+        if key is not None and self.is_client:
+            raise ConfigurationError("session_ticket_key is for servers: a client keeps tickets in session_ticket_file")
 
     def _validate_named(self) -> None:
+        for name in ("certificate_file", "private_key_file"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str | bytes | os.PathLike):
+                raise ConfigurationError(f"{name} is a path, the content as bytes, or None, not {value!r}")
+            if isinstance(value, str) and "-----BEGIN" in value:
+                raise ConfigurationError(f"{name} is a path: give its content as bytes, with text.encode()")
         if self.certificates is None:
             return
         if self.is_client:

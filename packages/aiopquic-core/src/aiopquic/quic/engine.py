@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiopquic._binding._engine import Engine
 from aiopquic._settings import EngineSettings
-from aiopquic._tickets import load_tickets, save_tickets
+from aiopquic._tickets import load_tickets, save_tickets, trust_of
 from aiopquic.exceptions import BindError, CloseKind, CloseReason, ConfigurationError
 from aiopquic.quic._engine_settings import certificate_settings, engine_settings
 from aiopquic.quic._identities import CertificateSource, NamedCertificates
@@ -76,7 +76,7 @@ class QuicEngine:
             protocols=protocols,
         )
         self._ticket_file = self.settings.session_ticket_file
-        tickets = load_tickets(self._ticket_file) if self._ticket_file is not None else b""
+        tickets = load_tickets(self._ticket_file, trust_of(self.settings)) if self._ticket_file is not None else b""
         self._engine = self._make(replace(self.settings, session_tickets=tickets))
         self._on_accept = on_accept
         self._acceptor = _acceptor(configuration, create_protocol, stream_handler) if create_protocol else None
@@ -262,7 +262,7 @@ class QuicEngine:
         if self._engine.is_running:
             self._engine.join()
             if self._ticket_file is not None:
-                save_tickets(self._ticket_file, self._engine.session_tickets())
+                save_tickets(self._ticket_file, self._engine.session_tickets(), trust_of(self.settings))
         while self._engine.drain():
             pass
         # Lets everybody go without a round of the garbage collector.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from aiopquic._files import StrPath, qlog_folder
 
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
@@ -44,6 +47,25 @@ class ConnectionRequests:
         if secret is None:
             raise ConnectionError("there is no keying material before the handshake is complete")
         return secret
+
+    async def update_keys(self, connection: Connection) -> None:
+        """New keys; see ``Connection.update_keys``."""
+        await self.ask(connection.update_keys)
+
+    async def start_qlog(self, connection: Connection, folder: StrPath) -> None:
+        """A qlog file; see ``Connection.start_qlog``."""
+        name = qlog_folder(folder)
+        assert name is not None
+        if await self.ask(lambda number: connection.start_qlog(number, os.fsencode(name))) is None:
+            raise RuntimeError(
+                f"no qlog file was begun in {name!r}: one is being written for this connection already, or the folder "
+                "can't be written"
+            )
+
+    async def stop_qlog(self, connection: Connection) -> None:
+        """The end of the file; see ``Connection.stop_qlog``."""
+        if await self.ask(connection.stop_qlog) is None:
+            raise RuntimeError("no qlog file is being written for this connection")
 
     def answered(self, number: int, answer: bytes | None) -> None:
         """An answer came."""

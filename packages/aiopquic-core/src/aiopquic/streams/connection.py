@@ -17,6 +17,7 @@ from aiopquic.quic.sending import Sender
 from aiopquic.quic.snapshots import PathSnapshots
 from aiopquic.streams._base import BaseStream, check_code
 from aiopquic.streams._closing import wait_until_delivered
+from aiopquic.streams._controls import Controls
 from aiopquic.streams._credit import StreamCredit
 from aiopquic.streams._events import ConnectionEvents
 from aiopquic.streams._facts import HandshakeFacts
@@ -41,7 +42,7 @@ __all__ = ["Connection"]
 MAX_REASON_BYTES = 1024
 
 
-class Connection(HandshakeFacts, ConnectionPaths):
+class Connection(HandshakeFacts, Controls, ConnectionPaths):
     """One connection. Made by :func:`aiopquic.connect`, or by :func:`aiopquic.serve` for its handler.
 
     All methods belong to the thread of the loop that it was made on. As a context manager it ends the connection on
@@ -283,22 +284,6 @@ class Connection(HandshakeFacts, ConnectionPaths):
     def latest_stats(self) -> ConnectionStats | None:
         """What :meth:`stats` returned last; None before its first call."""
         return self._latest_stats
-
-    # ---- TLS ----
-
-    async def export_keying_material(self, label: str | bytes, context: bytes = b"", length: int = 32) -> bytes:
-        """Return keys for another protocol, the same on both sides (RFC 8446 section 7.5, RFC 5705 section 4).
-
-        Costs one message to the network thread and one back, and no packet.
-
-        Raises:
-            ValueError: the label is not 1 to 249 bytes without NUL, or the length not 1 to 8160.
-            QuicConnectionError: the connection has ended, or ends while this waits.
-
-        Cancellation: safe.
-        """
-        self._require_open()
-        return await self._requests.export(self._binding, label, context, length)
 
     # ---- the end ----
 

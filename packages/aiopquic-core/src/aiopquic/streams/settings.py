@@ -71,6 +71,7 @@ class ServerSettings(SharedSettings, total=False):
     early_data: bool
     max_connections: int
     preferred_addresses: Sequence[tuple[str, int]] | None
+    session_ticket_key: bytes | None
     stateless_reset_secret: bytes | None
 
 
