@@ -98,19 +98,10 @@ cdef extern from "aiopquic/event.h" nogil:
         uint16_t reason_length
         char *reason
     ctypedef struct aiopq_transport_parameters_t:
-        uint64_t initial_max_data
-        uint64_t initial_max_stream_data_bidi_local
-        uint64_t initial_max_stream_data_bidi_remote
-        uint64_t initial_max_stream_data_uni
-        uint64_t initial_max_streams_bidi
-        uint64_t initial_max_streams_uni
-        uint64_t max_idle_timeout_ms
-        uint64_t max_udp_payload_size
-        uint64_t max_ack_delay_us
-        uint64_t ack_delay_exponent
-        uint64_t active_connection_id_limit
-        uint64_t max_datagram_frame_size
-        uint64_t min_ack_delay_us
+        uint64_t initial_max_data, initial_max_stream_data_bidi_local, initial_max_stream_data_bidi_remote
+        uint64_t initial_max_stream_data_uni, initial_max_streams_bidi, initial_max_streams_uni
+        uint64_t max_idle_timeout_ms, max_udp_payload_size, max_ack_delay_us, ack_delay_exponent
+        uint64_t active_connection_id_limit, max_datagram_frame_size, min_ack_delay_us
         bint disable_active_migration
         bint grease_quic_bit
         bint reset_stream_at
@@ -152,27 +143,10 @@ cdef extern from "aiopquic/event.h" nogil:
         AIOPQ_INCOMING_REFUSE
         AIOPQ_INCOMING_RETRY
     ctypedef struct aiopq_conn_stats_t:
-        uint64_t request
-        uint64_t receive_rate_estimate
-        uint64_t pacing_rate
-        uint64_t cwin
-        uint64_t bytes_in_transit
-        uint64_t rtt
-        uint64_t rtt_sample
-        uint64_t rtt_variant
-        uint64_t rtt_min
-        uint64_t rtt_max
-        uint64_t packets_sent
-        uint64_t packets_lost
-        uint64_t timer_losses
-        uint64_t spurious_losses
-        uint64_t max_spurious_rtt
-        uint64_t max_reorder_delay
-        uint64_t max_reorder_gap
-        uint64_t bytes_sent
-        uint64_t bytes_received
-        uint64_t stream_bytes_sent
-        uint64_t stream_bytes_received
+        uint64_t request, receive_rate_estimate, pacing_rate, cwin, bytes_in_transit, rtt, rtt_sample
+        uint64_t rtt_variant, rtt_min, rtt_max, packets_sent, packets_lost, timer_losses, spurious_losses
+        uint64_t max_spurious_rtt, max_reorder_delay, max_reorder_gap, bytes_sent, bytes_received
+        uint64_t stream_bytes_sent, stream_bytes_received
     ctypedef struct aiopq_stream_limits_t:
         uint64_t max_bidi
         uint64_t max_uni
@@ -206,15 +180,7 @@ cdef extern from "aiopquic/network.h" nogil:
         uint64_t hold_us
         bint is_down
     ctypedef struct aiopq_link_counters_t:
-        uint64_t sent
-        uint64_t sent_bytes
-        uint64_t delivered
-        uint64_t delivered_bytes
-        uint64_t lost
-        uint64_t overflowed
-        uint64_t too_large
-        uint64_t marked
-        uint64_t duplicated
+        uint64_t sent, sent_bytes, delivered, delivered_bytes, lost, overflowed, too_large, marked, duplicated
         uint64_t corrupted
     aiopq_network_t *aiopq_network_new(uint64_t seed, uint64_t start_us)
     void aiopq_network_free(aiopq_network_t *network)
@@ -305,21 +271,13 @@ cdef extern from "aiopquic/config.h" nogil:
         aiopq_bytes_t session_tickets
         bint accepts_early_data
         uint32_t max_connections
-        uint64_t idle_timeout_ms
-        uint64_t handshake_timeout_us
-        uint64_t keep_alive_us
-        uint64_t max_data
-        uint64_t max_stream_data
-        uint64_t initial_stream_window
-        uint64_t max_streams_bidi
+        uint64_t idle_timeout_ms, handshake_timeout_us, keep_alive_us, max_data, max_stream_data
+        uint64_t initial_stream_window, max_streams_bidi
         uint8_t max_paths
         sockaddr_storage *preferred_addresses
         uint64_t max_streams_uni
         uint32_t max_datagram_frame_size
-        uint64_t send_budget_stream
-        uint64_t send_budget_conn
-        uint64_t datagram_queue_bytes
-        uint64_t datagram_receive_bytes
+        uint64_t send_budget_stream, send_budget_conn, datagram_queue_bytes, datagram_receive_bytes
         uint32_t datagram_max_payload
         size_t command_capacity
 
@@ -352,23 +310,9 @@ cdef extern from "aiopquic/engine.h" nogil:
     uint64_t aiopq_engine_events_waiting(const aiopq_engine_t *engine)
     uint64_t aiopq_engine_commands_waiting(const aiopq_engine_t *engine)
     ctypedef struct aiopq_engine_counters_t:
-        uint64_t loop_wakes
-        uint64_t loop_wakes_saved
-        uint64_t net_wakes
-        uint64_t net_wakes_saved
-        uint64_t events_pushed
-        uint64_t commands_pushed
-        uint64_t commands_stale
-        uint64_t turns
-        uint64_t handshakes
-        uint64_t handshakes_failed
-        uint64_t connections_closed
-        uint64_t datagrams_received
-        uint64_t bytes_received
-        uint64_t incoming_asked
-        uint64_t incoming_retried
-        uint64_t incoming_refused
-        uint64_t incoming_expired
+        uint64_t loop_wakes, loop_wakes_saved, net_wakes, net_wakes_saved, events_pushed, commands_pushed
+        uint64_t commands_stale, turns, handshakes, handshakes_failed, connections_closed, datagrams_received
+        uint64_t bytes_received, incoming_asked, incoming_retried, incoming_refused, incoming_expired
     void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counters_t *counters)
     ctypedef struct aiopq_live_counts_t:
         int64_t engines
@@ -430,14 +374,7 @@ cdef extern from "aiopquic/datagram.h" nogil:
     const uint8_t *aiopq_conn_first_datagram(aiopq_conn_t *conn, size_t *length)
     void aiopq_conn_drop_first_datagram(aiopq_conn_t *conn)
     ctypedef struct aiopq_datagram_stats_t:
-        uint64_t queued
-        uint64_t queued_bytes
-        uint64_t sent
-        uint64_t received
-        uint64_t dropped_received
-        uint64_t acked
-        uint64_t lost
-        uint64_t spurious
+        uint64_t queued, queued_bytes, sent, received, dropped_received, acked, lost, spurious
     void aiopq_conn_get_datagram_stats(const aiopq_conn_t *conn, aiopq_datagram_stats_t *stats)
 
 
@@ -450,20 +387,8 @@ cdef extern from "aiopquic/path.h" nogil:
         bint is_validated
         bint is_backup
         bint is_leaving
-        uint64_t receive_rate_estimate
-        uint64_t pacing_rate
-        uint64_t cwin
-        uint64_t bytes_in_transit
-        uint64_t rtt
-        uint64_t rtt_sample
-        uint64_t rtt_variant
-        uint64_t rtt_min
-        uint64_t rtt_max
-        uint64_t packets_sent
-        uint64_t packets_lost
-        uint64_t spurious_losses
-        uint64_t bytes_sent
-        uint64_t bytes_received
+        uint64_t receive_rate_estimate, pacing_rate, cwin, bytes_in_transit, rtt, rtt_sample, rtt_variant
+        uint64_t rtt_min, rtt_max, packets_sent, packets_lost, spurious_losses, bytes_sent, bytes_received
     ctypedef struct aiopq_path_event_t:
         aiopq_path_info_t path
         sockaddr_storage local_address
