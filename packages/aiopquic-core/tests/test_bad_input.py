@@ -31,7 +31,7 @@ from .certificates import PASSWORD, Certificates
 from .support import ALPN, Echo, Endpoints, Recorder, client_configuration, server_configuration
 
 #: Seconds in which a refusal has to be known: far from any timeout.
-AT_ONCE = 2.0
+AT_ONCE = 8.0
 
 # ---- settings ----
 
@@ -377,7 +377,7 @@ async def test_dead_port(endpoints: Endpoints, unused_port: int, timeout: float)
     with pytest.raises(HandshakeTimeoutError, match="nobody answered in time: check the address") as caught:
         async with connect("127.0.0.1", unused_port, configuration=configuration):
             pytest.fail("connected")
-    assert timeout * 0.9 < time.monotonic() - begin < timeout + 1
+    assert timeout * 0.9 < time.monotonic() - begin < timeout + AT_ONCE
     assert isinstance(caught.value, TimeoutError)
     assert isinstance(caught.value, ConnectionError)
     assert caught.value.close_reason.kind is CloseKind.HANDSHAKE_TIMEOUT

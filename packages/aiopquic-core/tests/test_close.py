@@ -32,7 +32,7 @@ from .conftest import LoopErrors
 from .support import Echo, Endpoints, Pair, Recorder, client_configuration, round_trips, until
 
 #: Seconds in which the end has to be known where no timeout is involved.
-AT_ONCE = 2.0
+AT_ONCE = 8.0
 DIRECTIONS = ["client closes", "server closes"]
 
 
@@ -200,17 +200,17 @@ async def test_cancelled_connect(endpoints: Endpoints, unused_port: int):
 async def test_idle_timeout(endpoints: Endpoints, impatient: str):
     """The smaller idle timeout of both sides ends a silent connection, and says so on each side."""
     settings = {f"{impatient}_settings": {"idle_timeout": 0.4}}
+    begin = time.monotonic()
     async with endpoints.pair(**settings) as pair:
-        begin = time.monotonic()
         for side in (pair.client, pair.peer):
-            event = await side.wait_for(ConnectionTerminated, timeout=5)
+            event = await side.wait_for(ConnectionTerminated)
             assert event.close_reason is not None
             assert event.close_reason.kind is CloseKind.IDLE_TIMEOUT
             assert event.reason_phrase == "idle timeout"
             with pytest.raises(IdleTimeoutError) as caught:
                 side.quic.send_stream_data(side.quic.get_next_available_stream_id(), b"x")
             assert isinstance(caught.value, TimeoutError)
-        assert 0.2 < time.monotonic() - begin < 3
+        assert 0.2 < time.monotonic() - begin < 20  # the other side's is 30
     for side in (pair.client, pair.peer):
         assert len(side.seen(ConnectionTerminated)) == 1
 
@@ -502,11 +502,11 @@ def test_process_exit(certificates: Certificates, how: str):
         [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(program)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert result.stderr == ""
     assert result.returncode == 0
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 25  # the idle timeout is 30
 
 
 def test_configuration_is_not_used_up(certificates: Certificates):

@@ -209,16 +209,17 @@ async def test_flood_on_a_reader_that_does_not_read(endpoints: Endpoints):
         for _ in range(1000):
             await client.send(bytes(1000))
         await until(lambda: sum(sender.datagram_stats[name] for name in ("acked", "lost")) == 1000)
+        await until(lambda: server.readable == 1, "the event")
         stats = receiver.datagram_stats
-        assert server.readable == 1
         assert stats["received"] * 1000 <= 1 << 18
         assert stats["dropped_received"] > 0
         server.takes = True
         server.take()
-        assert len(server.taken) == stats["received"]
+        # One that was declared lost may come late.
+        await until(lambda: len(server.taken) == receiver.datagram_stats["received"], "all that was received")
         await client.send(b"goes on")
         await server.changes.wait_for(lambda: server.taken[-1] == b"goes on", "the datagram after the flood")
-        assert server.readable == 2
+        assert server.readable >= 2
 
 
 async def test_fate_acked(endpoints: Endpoints):

@@ -21,7 +21,7 @@ from .certificates import LOCAL_NAMES, PASSWORD, Certificates
 from .support import Echo, Endpoints, Recorder, RunningServer, client_configuration
 
 #: Seconds in which a refusal has to be known: far from any timeout.
-AT_ONCE = 2.0
+AT_ONCE = 8.0
 
 
 async def echo(client: Recorder, payload: bytes = b"hello") -> None:

@@ -54,7 +54,7 @@ async def test_a_silent_address_first(endpoints: Endpoints, names: dict[str, lis
     async with endpoints.server(Echo) as server:
         start = time.monotonic()
         async with endpoints.connect(server, host="localhost") as client:
-            assert 0.2 < time.monotonic() - start < 5.0
+            assert 0.2 < time.monotonic() - start < 8.0
             assert client.quic.peer_address() == ("127.0.0.1", server.port)
             client.quic.send_stream_data(0, b"x", end_stream=True)
             assert await client.wait_end(0) == b"x"
@@ -88,9 +88,9 @@ async def test_all_fail(endpoints: Endpoints, names: dict[str, list[str]]):
     async with endpoints.server(Echo, alpn_protocols=["other"]) as server:
         start = time.monotonic()
         with pytest.raises(HandshakeTimeoutError) as caught:
-            async with endpoints.connect(server, host="localhost", handshake_timeout=1.5):
+            async with endpoints.connect(server, host="localhost", handshake_timeout=3.0):
                 pytest.fail("connected")
-        assert time.monotonic() - start < 8.0
+        assert time.monotonic() - start < 9.0  # two of them one after the other, and three, take longer
         notes = caught.value.__notes__
         assert [note.split(" ")[0] for note in notes] == ["127.0.0.9", "127.0.0.1", "127.0.0.8"]
         assert "no_application_protocol" in notes[1]
@@ -128,4 +128,4 @@ async def test_localhost(endpoints: Endpoints):
         start = time.monotonic()
         async with endpoints.connect(server, host="localhost") as client:
             assert client.quic.peer_address()[0] == "127.0.0.1"
-        assert time.monotonic() - start < 5.0  # 0.26 s on a machine with nothing else to do
+        assert time.monotonic() - start < 8.0  # 0.26 s on a machine with nothing else to do

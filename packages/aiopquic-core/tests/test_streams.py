@@ -482,9 +482,9 @@ async def test_buffer_error(endpoints: Endpoints):
     ) as pair:
         pair.peer.quic.pause_reading(0)
         pair.client.quic.send_stream_data(0, b"a" * 100_000)
-        await until(lambda: pair.client.quic.tx_sent_bytes(0) == 1000)
-        used = pair.client.quic.tx_data_ring_used(0)
-        assert used == 99_000
+        used = 99_000
+        await until(lambda: pair.client.quic.tx_data_ring_used(0) == used, "the window to be full")
+        assert pair.client.quic.tx_sent_bytes(0) == 1000
         for length in (1001, 50_000, 100_000):
             with pytest.raises(BufferError) as caught:
                 pair.client.quic.send_stream_data(0, b"b" * length, end_stream=True)
