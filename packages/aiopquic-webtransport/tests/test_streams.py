@@ -10,6 +10,7 @@ import pytest
 
 import aiopquic
 from aiopquic_webtransport import (
+    STREAMS_IGNORED,
     WT_SESSION_GONE,
     ReceiveStream,
     SendStream,
@@ -18,11 +19,13 @@ from aiopquic_webtransport import (
     Stream,
     StreamResetError,
     StreamStoppedError,
+    WebTransport,
     WebTransportError,
 )
+from aiopquic_webtransport.compat.server import event_protocol
 from aiopquic_webtransport.testing import SessionPair, WebTransportLoopback
 
-from .support import DEADLINE, cancelled, echo, round_trip, soon, started, until
+from .support import DEADLINE, cancelled, echo, hold, round_trip, soon, started, until
 
 MEGABYTE = bytes(range(256)) * 4096
 
@@ -222,6 +225,32 @@ async def test_a_peer_that_never_reads_is_bounded(webtransport: WebTransportLoop
         assert stream.bytes_waiting <= 100_000
         assert not writing.done()
         await cancelled(writing)
+
+
+async def open_for_ever(session: Session) -> None:
+    while True:
+        await (await session.open_send_stream()).finish()
+
+
+@pytest.mark.parametrize("by_events", [False, True])
+async def test_an_application_that_accepts_nothing_is_bounded(
+    webtransport: WebTransportLoopback,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    by_events: bool,
+):
+    """Streams that come and go leave room for others, so what waits for the application has a bound of its own."""
+    monkeypatch.setattr("aiopquic_webtransport.session.WAITING_MAX", 100)
+    protocol = event_protocol("", lambda session: None, None, None, None) if by_events else WebTransport(hold)
+    files = {"certificate": webtransport.certificate, "private_key": webtransport.private_key}
+    serving = aiopquic.serve(None, "127.0.0.1", 0, protocols=[protocol], **files)
+    async with serving as server, webtransport.connect(server) as client:
+        with pytest.raises(SessionClosedError) as raised:
+            await soon(open_for_ever(client))
+        assert raised.value.code in (0, STREAMS_IGNORED)
+        assert (await soon(client.closed)).code == STREAMS_IGNORED
+    assert "streams of its peer's wait" in caplog.text
+    caplog.clear()
 
 
 async def test_a_cancelled_open_gives_nothing_to_the_next(webtransport: WebTransportLoopback):

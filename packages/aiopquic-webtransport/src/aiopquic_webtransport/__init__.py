@@ -34,12 +34,13 @@ from aiopquic_webtransport.http3 import Http3Connection  # noqa: E402
 from aiopquic_webtransport.request import Request  # noqa: E402
 from aiopquic_webtransport.routing import Router  # noqa: E402
 from aiopquic_webtransport.server import APP_FAILED, WebTransport, serve  # noqa: E402
-from aiopquic_webtransport.session import Session  # noqa: E402
+from aiopquic_webtransport.session import STREAMS_IGNORED, Session  # noqa: E402
 from aiopquic_webtransport.stats import SessionStats  # noqa: E402
 from aiopquic_webtransport.streams import ReceiveStream, SendStream, Stream  # noqa: E402
 
 __all__ = [
     "APP_FAILED",
+    "STREAMS_IGNORED",
     "WT_ALPN_ERROR",
     "WT_BUFFERED_STREAM_REJECTED",
     "WT_REQUIREMENTS_NOT_MET",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -28,13 +29,21 @@ if TYPE_CHECKING:
     from aiopquic.quic.protocols import Stream as BindingStream
     from aiopquic_webtransport.http3 import Http3Connection
 
-__all__ = ["Session", "check_reason"]
+__all__ = ["STREAMS_IGNORED", "Session", "check_reason"]
+
+logger = logging.getLogger("aiopquic.webtransport")
 
 _S = TypeVar("_S", Stream, SendStream)
 
 #: The first bytes of a stream that belongs to a session (draft-ietf-webtrans-http3 sections 4.2 and 4.3).
 _BIDIRECTIONAL = _varint.encode(0x41)
 _ONE_WAY = _varint.encode(0x54)
+
+STREAMS_IGNORED = 2
+"""The code with which a session is closed whose application leaves too many of the peer's streams waiting."""
+
+#: So many: those that have come and gone while nobody accepted them count too, and the peer may open others for them.
+WAITING_MAX = 1 << 14
 
 #: Seconds that aclose() waits for the peer to end its side of the CONNECT stream.
 PEER_SECONDS = 2.0
@@ -368,7 +377,14 @@ class Session:
         self._accepted += 1
         self._send_orders.added(stream)
         self._inbox.put(stream)
+        self._bound(self._inbox.waiting)
         return stream
+
+    def _bound(self, waiting: int) -> None:
+        """Close the session when too much waits for an application that does not look."""
+        if waiting > WAITING_MAX:
+            logger.error("%r is closed: more than %d streams of its peer's wait to be accepted", self, WAITING_MAX)
+            self.close(STREAMS_IGNORED, "too many streams wait to be accepted")
 
     def _datagram_arrived(self, datagram: bytes) -> None:
         """From the drain."""

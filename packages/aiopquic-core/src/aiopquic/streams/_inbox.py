@@ -26,6 +26,11 @@ class Inbox:
         self._waiters: list[tuple[bool | None, asyncio.Future[_Arrival | None]]] = []
         self._is_closed = False
 
+    @property
+    def waiting(self) -> int:
+        """How many streams nobody has accepted yet."""
+        return len(self._queues[0]) + len(self._queues[1])
+
     def put(self, stream: ReceiveStream) -> None:
         """A stream of the peer's has arrived."""
         self._count += 1

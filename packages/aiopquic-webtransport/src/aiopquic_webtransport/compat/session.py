@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WebTransportSession"]
 
+#: Of a stream that comes and goes while nobody looks: that it is there, and its end.
+EVENTS_OF_A_STREAM = 2
+
 #: Datagrams that wait for events() at most.
 DATAGRAMS_MAX = 1024
 
@@ -300,6 +303,8 @@ class WebTransportSession(ConnectionDrains):
             self._datagrams_waiting += event[0] == numbers._EVT_WT_DATAGRAM
             inbox = self._wt_readers.get(event[1]) if _is_reading(event[0]) else None
             (self._wt_waiting if inbox is None else inbox).append((event, binding))
+            if self._wt is not None and event[0] == numbers._EVT_WT_NEW_STREAM:
+                self._wt._bound(len(self._wt_waiting) // EVENTS_OF_A_STREAM)
         self._wt_arrival.set()
 
     async def _next_arrival(self) -> None:
