@@ -309,9 +309,12 @@ async def test_raw_quic_and_webtransport_on_one_port(webtransport: WebTransportL
             aiopquic.connect("127.0.0.1", server.port, alpn=["shout"], cafile=webtransport.certificate) as raw,
             webtransport.connect(server, "/echo") as session,
         ):
+            [served] = protocol.sessions
+            assert (served.path, served.is_client) == ("/echo", False)
             assert await ask(raw) == b"HELLO"
             assert await ask(session) == b"hello"
             assert [conn.alpn for conn in server.connections] == ["shout"]
+        await until(lambda: not protocol.sessions)
 
 
 async def test_every_setting_of_core_holds(webtransport: WebTransportLoopback, tmp_path):

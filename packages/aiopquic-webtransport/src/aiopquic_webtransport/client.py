@@ -162,7 +162,7 @@ def connect(
             try:
                 return await open_session(http3, options)
             except SessionLimitError:
-                if not pooling or not http3.sessions:
+                if not pooling or not http3._sessions:
                     raise
             finally:
                 http3._close_if_unused()
@@ -237,6 +237,7 @@ async def _ask(http3: Http3Connection, options: SessionOptions, token: bytes) ->
     if not 200 <= status < 300:
         http3._drop(stream_id, CloseInfo(kind=EndKind.REFUSED, is_remote=True))
         raise SessionRefusedError(options.path, status, headers, _error_code(raw))
+    session._has_begun = True
     session._response_headers = headers
     session._protocol = _chosen(session, headers, options)
     return session

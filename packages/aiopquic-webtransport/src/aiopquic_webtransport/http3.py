@@ -82,8 +82,8 @@ class Http3Connection(ConnectionEvents):
 
     @property
     def sessions(self) -> list[Session]:
-        """The open sessions."""
-        return [session for session in self._sessions.values() if not session.is_closed]
+        """The open sessions, without those that wait for an answer."""
+        return [session for session in self._sessions.values() if session._has_begun and not session.is_closed]
 
     @property
     def is_going_away(self) -> bool:

@@ -123,6 +123,7 @@ class Request:
         self._session._require_open()
         self._answer(200, fields)
         session = self._session
+        session._has_begun = True
         session._protocol = chosen
         session._response_headers = Headers(fields)
         return session

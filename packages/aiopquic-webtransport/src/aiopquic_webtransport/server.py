@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Unpack
 
@@ -78,6 +79,7 @@ class WebTransport:
         self._is_allowed = origin_check(origins)
         self._protocols = tuple(protocols)
         self._make_session: type[Session] = Session
+        self._hosts: weakref.WeakSet[_Host] = weakref.WeakSet()
 
     @property
     def native(self) -> object:
@@ -88,7 +90,14 @@ class WebTransport:
         """For one server."""
         if not configuration.max_datagram_frame_size:
             raise ConfigurationError("WebTransport needs datagrams: leave max_datagram_frame_size as it is")
-        return _Host(self, configuration)
+        host = _Host(self, configuration)
+        self._hosts.add(host)
+        return host
+
+    @property
+    def sessions(self) -> list[Session]:
+        """The open sessions, of every server that it was given to."""
+        return [session for host in self._hosts for http3 in host.connections for session in http3.sessions]
 
     def _find(self, request: Request) -> App | int:
         """Who answers a request, or the status with which it is refused."""
@@ -112,7 +121,7 @@ class _Host:
 
     def __init__(self, protocol: WebTransport, configuration: QuicConfiguration) -> None:
         self._protocol = protocol
-        self._connections: set[Http3Connection] = set()
+        self.connections: set[Http3Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._hosting = Hosting(self._run, configuration, self._make_events)
         self._is_closing = False
@@ -122,7 +131,7 @@ class _Host:
 
     def close(self, code: int, reason: str) -> None:
         self._is_closing = True
-        for http3 in self._connections:
+        for http3 in self.connections:
             for session in http3.sessions:
                 session.close(code if code <= MAX_CODE else 0, reason)
         for task in self._tasks:
@@ -131,7 +140,7 @@ class _Host:
     async def wait_closed(self) -> None:
         waits = [
             asyncio.ensure_future(session._finished.wait())
-            for http3 in self._connections
+            for http3 in self.connections
             for session in http3._sessions.values()
         ]
         if waits:
@@ -146,8 +155,8 @@ class _Host:
     def _make_events(self, connection: Connection) -> Http3Connection:
         http3 = Http3Connection(connection)
         http3.on_request = self._request
-        http3.on_closed = lambda _: self._connections.discard(http3)
-        self._connections.add(http3)
+        http3.on_closed = lambda _: self.connections.discard(http3)
+        self.connections.add(http3)
         return http3
 
     async def _run(self, connection: Connection) -> None:

@@ -64,6 +64,8 @@ class Session:
         self._authority = authority
         self._protocol: str | None = None
         self._response_headers = Headers()
+        self._has_begun = False
+        "It was accepted."
         self._end: CloseInfo | None = None
         "Why nothing can be done any more."
         self._streams: dict[int, SessionStream] = {}
