@@ -13,6 +13,7 @@ from aiopquic.quic._identities import CertificateSource, NamedCertificates
 from aiopquic.quic.compat import TransportNames
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
+from aiopquic.quic.engine_stats import EngineStats
 from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
 from aiopquic.quic.listening import bind_addresses
 from aiopquic.quic.protocols import Hosts, ServerProtocol, with_protocols
@@ -87,6 +88,10 @@ class QuicServer:
     @property
     def _transport(self) -> TransportNames:
         return self._engine._transport
+
+    def stats(self) -> EngineStats:
+        """The figures of the server's engine, of this moment; see also :mod:`aiopquic.metrics`."""
+        return self._engine.stats()
 
     async def reload_certificate(
         self,

@@ -18,6 +18,7 @@ from aiopquic.quic._engine_settings import certificate_settings, engine_settings
 from aiopquic.quic._identities import CertificateSource, NamedCertificates
 from aiopquic.quic.compat import TransportNames
 from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.engine_stats import EngineStats, running_engines, stats_of
 from aiopquic.quic.loop_end import close_with_loop
 from aiopquic.quic.protocols import Undecided
 from aiopquic.quic.requests import ConnectionRequests
@@ -102,6 +103,11 @@ class QuicEngine:
     def start(self) -> None:
         """Start the network thread."""
         self._engine.start()
+        running_engines.add(self)
+
+    def stats(self) -> EngineStats:
+        """The figures of this moment; cheap: no word to the network thread."""
+        return stats_of(self)
 
     def _start_transport(self, port: int = 0, *, retry: bool | None = None) -> None:
         """Start, and wait until the sockets are open: for programs that don't wait on a loop.
@@ -258,6 +264,7 @@ class QuicEngine:
         self._finish()
 
     def _finish(self) -> None:
+        running_engines.discard(self)
         self.detach()
         if self._engine.is_running:
             self._engine.join()

@@ -11,6 +11,7 @@ from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic._identities import CertificateSource, NamedCertificates
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
+from aiopquic.quic.engine_stats import EngineStats
 from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
 from aiopquic.quic.listening import bind_addresses
 from aiopquic.quic.protocols import Hosts, ServerProtocol
@@ -161,6 +162,10 @@ class Server:
     def connections(self) -> list[Connection]:
         """The connections whose handlers run, without those of the ``protocols``."""
         return self._hosting.connections
+
+    def stats(self) -> EngineStats:
+        """The figures of the server's engine, of this moment; see also :mod:`aiopquic.metrics`."""
+        return self._engine.stats()
 
     async def reload_certificate(
         self,
