@@ -16,6 +16,7 @@ from aiopquic_bench.below import commands as below
 from aiopquic_bench.comparing import compare, differences
 from aiopquic_bench.host import host_report
 from aiopquic_bench.measuring import Figures
+from aiopquic_bench.peers_command import peers
 from aiopquic_bench.plan import DEFAULT_DURATION, DEFAULT_REPEATS, Plan
 from aiopquic_bench.problems import ExitCode, UsageProblem, problem_of
 from aiopquic_bench.processes import measure_in_process
@@ -59,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _tell(text: str, exit_code: int) -> int:
     print(f"aiopquic-bench: {text}", file=sys.stderr)
     return exit_code
+
+
+app.command("peers")(peers)
 
 
 @app.command("run")
