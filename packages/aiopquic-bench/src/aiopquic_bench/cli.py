@@ -14,6 +14,7 @@ from rich.console import Console
 from aiopquic.testing.certificates import dev_certificate
 from aiopquic_bench.below import commands as below
 from aiopquic_bench.comparing import compare, differences
+from aiopquic_bench.gate_command import gate
 from aiopquic_bench.host import host_report
 from aiopquic_bench.measuring import Figures
 from aiopquic_bench.peers_command import peers
@@ -63,6 +64,7 @@ def _tell(text: str, exit_code: int) -> int:
 
 
 app.command("peers")(peers)
+app.command("gate")(gate)
 
 
 @app.command("run")

@@ -20,6 +20,8 @@ class ExitCode:
     "A measurement did not end in time."
     WRONG_BYTES = 5
     "Bytes were lost or changed on the way."
+    REGRESSED = 6
+    "The gate found a regression."
     INTERRUPTED = 130
     "Ctrl-C."
 
