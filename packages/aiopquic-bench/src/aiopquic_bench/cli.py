@@ -13,6 +13,7 @@ from rich.console import Console
 
 from aiopquic.testing.certificates import dev_certificate
 from aiopquic_bench.below import commands as below
+from aiopquic_bench.cc_command import cc
 from aiopquic_bench.comparing import compare, differences
 from aiopquic_bench.gate_command import gate
 from aiopquic_bench.host import host_report
@@ -21,6 +22,7 @@ from aiopquic_bench.peers_command import peers
 from aiopquic_bench.plan import DEFAULT_DURATION, DEFAULT_REPEATS, Plan
 from aiopquic_bench.problems import ExitCode, UsageProblem, problem_of
 from aiopquic_bench.processes import measure_in_process
+from aiopquic_bench.report_command import report
 from aiopquic_bench.results import Result, Run, write_json
 from aiopquic_bench.showing import case_table, comparison_table, progress, show_run, tell_few_repeats
 
@@ -65,6 +67,8 @@ def _tell(text: str, exit_code: int) -> int:
 
 app.command("peers")(peers)
 app.command("gate")(gate)
+app.command("cc")(cc)
+app.command("report")(report)
 
 
 @app.command("run")

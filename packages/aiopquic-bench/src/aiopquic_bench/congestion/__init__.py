@@ -1,0 +1,1 @@
+"""Congestion control over simulated links: satellites, Wi-Fi that fades, flows that compete."""

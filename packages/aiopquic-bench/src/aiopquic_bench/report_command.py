@@ -1,0 +1,103 @@
+"""``aiopquic-bench report``: what other commands have written, as one page of HTML and as pictures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from aiopquic_bench.charts import require_charts, save_png
+from aiopquic_bench.documents import read_document
+from aiopquic_bench.problems import Problem, UsageProblem
+from aiopquic_bench.reporting.page import code, note, page, section
+from aiopquic_bench.reporting.sections import SECTIONS, Chart, host_section
+
+__all__ = ["report"]
+
+PAGE = "report.html"
+
+#: What --measure runs, in this order; each writes a file of its name.
+MEASURED = (("run",), ("peers",), ("cc",))
+
+
+def report(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE.json]...", help="What --json of other commands wrote.")
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the page and its pictures go.")] = Path(
+        "report"
+    ),
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure first: run, peers and cc, which takes about two hours.")
+    ] = False,
+) -> int:
+    """Write one page of HTML, which loads nothing from elsewhere, and each of its charts as PNG."""
+    if not files and not measure:
+        raise UsageProblem("report needs what to show: files that --json of run, peers, gate or cc wrote, or --measure")
+    require_charts()
+    documents = [(path, *read_document(path)) for path in files or ()]
+    for path, kind, _ in documents:
+        if kind not in SECTIONS:
+            raise UsageProblem(f"{path} is of the kind {kind!r}, which the report does not show: {', '.join(SECTIONS)}")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problem(f"{output} can't be made: {error.strerror}") from None
+    problems: list[str] = []
+    if measure:
+        made, problems = _measure(output)
+        documents += [(path, *read_document(path)) for path in made]
+    text, charts = _page([(path, kind, content) for path, kind, content in documents], problems)
+    target = output / PAGE
+    try:
+        target.write_text(text)
+    except OSError as error:
+        raise Problem(f"{target} can't be written: {error.strerror}") from None
+    for name, chart in charts:
+        save_png(chart, output / f"{name}.png")
+    print(f"wrote {target} and {len(charts)} charts beside it", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _measure(folder: Path) -> tuple[list[Path], list[str]]:
+    """Run the commands; those that fail are told, and have no file."""
+    found, problems = [], []
+    for words in MEASURED:
+        path = folder / f"{words[0]}.json"
+        path.unlink(missing_ok=True)
+        done = subprocess.run([sys.executable, "-m", "aiopquic_bench", *words, "--json", str(path)], check=False)
+        if done.returncode:
+            problems.append(f"aiopquic-bench {' '.join(words)} ended with exit code {done.returncode}")
+        if path.exists():
+            found.append(path)
+    return found, problems
+
+
+def _page(documents: Sequence[tuple[Path, str, dict[str, Any]]], problems: Sequence[str]) -> tuple[str, list[Chart]]:
+    sections, charts, hosts = [], [], []
+    taken: set[str] = set()
+    for path, kind, content in documents:
+        try:
+            made, found = SECTIONS[kind](content)
+        except (KeyError, TypeError, ValueError, IndexError):
+            raise UsageProblem(f"{path} is damaged: fields are missing or unknown") from None
+        sections.append(made)
+        for name, chart in found:
+            unique = name if name not in taken else f"{path.stem}-{name}"
+            taken.add(unique)
+            charts.append((unique, chart))
+        if "host" in content and content["host"] not in hosts:
+            hosts.append(content["host"])
+    parts = [note(text, "problem") for text in problems]
+    parts += [
+        note("Each part names the command that made it. This page was made from its files:"),
+        code([f"aiopquic-bench report {' '.join(path.name for path, _, _ in documents)}"]),
+    ]
+    made_on = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    body = [*sections, *(host_section(host) for host in hosts), section("This page", parts)]
+    return page("aiopquic: measurements", f"made {made_on} by aiopquic-bench", body), charts

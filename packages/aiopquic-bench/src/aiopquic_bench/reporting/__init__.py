@@ -1,0 +1,1 @@
+"""The report: one page of HTML with everything in it."""

@@ -1,0 +1,184 @@
+"""A section of the report for each kind of file."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from aiopquic_bench.cc_command import trace_charts
+from aiopquic_bench.charts import bars_chart, ratio_chart, svg_of
+from aiopquic_bench.figures import KINDS
+from aiopquic_bench.reporting.page import code, note, section, table
+from aiopquic_bench.showing import number
+
+__all__ = ["SECTIONS", "Chart", "host_section"]
+
+Chart = tuple[str, Any]
+"A name, for the file of its picture, and the chart."
+
+Made = tuple[str, list[Chart]]
+
+
+def _unit(figure: str) -> str:
+    return KINDS[figure].unit if figure in KINDS else figure
+
+
+def host_section(host: dict[str, Any]) -> str:
+    """What the figures were made on."""
+    rows = [(name, str(value)) for name, value in host.items()]
+    return section("Host", [table(("", ""), rows, text=(0, 1))])
+
+
+def _commands(command: str, settings: dict[str, Any], options: dict[str, str], file: str) -> str:
+    words = [f"--{option} {settings[name]}" for name, option in options.items() if settings.get(name) is not None]
+    return code([" ".join(["aiopquic-bench", command, *words, "--json", file])])
+
+
+def _run(document: dict[str, Any]) -> Made:
+    settings = document["settings"]
+    options = {"api": "api", "congestion_control": "cc", "duration": "duration", "repeats": "repeats"}
+    parts = [
+        note(
+            "Client and server are processes of their own, fresh for every repeat, and every byte is compared at the "
+            "receiver. A figure of one host at one time means little by itself: the comparisons below mean more."
+        ),
+        _commands("run", settings, options, "run.json"),
+    ]
+    charts: list[Chart] = []
+    for figure in ("mbit_per_s", "cpu_s_per_gb", "per_s", "p50_us", "p99_us"):
+        rows = [(_key(each), each["figures"][figure]) for each in document["results"] if figure in each["figures"]]
+        if rows:
+            chart = bars_chart(rows, f"{_unit(figure)}: the median as a bar, each repeat as a mark", _unit(figure))
+            charts.append((f"run-{figure}", chart))
+            parts.append(svg_of(chart))
+    lines = [
+        (_key(each), _unit(figure), *(number(value) for value in (statistics.median(values), min(values), max(values))))
+        for each in document["results"]
+        for figure, values in each["figures"].items()
+    ]
+    parts.append(table(("case", "unit", "median", "lowest", "highest"), lines, text=(0, 1)))
+    return section("Figures of this host", parts), charts
+
+
+def _key(result: dict[str, Any]) -> str:
+    return f"{result['case']}@{result['size']}" if result["size"] else str(result["case"])
+
+
+def _peers(document: dict[str, Any]) -> Made:
+    settings = document["settings"]
+    options = {"api": "api", "congestion_control": "cc", "duration": "duration", "pairs": "pairs"}
+    parts = [
+        note(
+            f"{document['ours']} and each peer were measured in turn, {settings['pairs']} pairs of "
+            f"{settings['duration']:g} s, with the order turned round in every other pair. A ratio is ours over theirs "
+            "of one pair; the band holds the median of all such ratios with 95 % at least."
+        ),
+        _commands("peers", settings, options, "peers.json"),
+    ]
+    charts: list[Chart] = []
+    for figure, better in (("mbit_per_s", "more"), ("per_s", "more"), ("cpu_s_per_gb", "less"), ("p99_us", "less")):
+        rows = [
+            (f"{each['row']}, {each['label']}", values["ratio"], *(values["interval"] or _range(values)))
+            for each in document["comparisons"]
+            for values in [each["figures"].get(figure)]
+            if values is not None and values["ratio"]
+        ]
+        if rows:
+            title = f"{_unit(figure)}, ours over theirs: {better} is better"
+            charts.append((f"peers-{figure}", ratio_chart(rows, title, "ratio, logarithmic")))
+            parts.append(svg_of(charts[-1][1]))
+    parts.append(table(("comparison", "peer", "unit", "ours", "theirs", "ratio", "95 % of medians", "verdict"),
+                       _peer_lines(document), text=(0, 1, 2, 7)))  # fmt: skip
+    goals = [
+        (
+            each["row"],
+            each["label"],
+            _unit(goal["figure"]),
+            f"{goal['floor']:g}",
+            f"{goal['target']:g}",
+            goal["verdict"],
+        )
+        for each in document["comparisons"]
+        for goal in each["goals"]
+    ]
+    if goals:
+        parts.append(table(("comparison", "peer", "unit", "floor", "target", "reached"), goals, text=(0, 1, 2, 5)))
+    parts += [
+        note(f"{each['row']}, {each['label']}: no figure: {each['problem']}", "problem")
+        for each in document["comparisons"]
+        if each["problem"] is not None
+    ]
+    return section("Compared with others", parts), charts
+
+
+def _range(values: dict[str, Any]) -> tuple[float, float]:
+    return min(values["ratios"]), max(values["ratios"])
+
+
+def _peer_lines(document: dict[str, Any]) -> list[tuple[str, ...]]:
+    lines = []
+    for each in document["comparisons"]:
+        for figure, values in each["figures"].items():
+            medians = [number(statistics.median(values[side])) for side in ("ours", "theirs")]
+            ratio = "" if values["ratio"] is None else f"{values['ratio']:.2f}"
+            low_high = values["interval"]
+            held = "" if low_high is None else f"{low_high[0]:.2f} to {low_high[1]:.2f}"
+            lines.append((each["row"], each["label"], _unit(figure), *medians, ratio, held, values["verdict"]))
+    return lines
+
+
+def _gate(document: dict[str, Any]) -> Made:
+    lines = [
+        (
+            check["kind"],
+            check["name"],
+            check["figure"],
+            number(check["baseline"]),
+            number(check["candidate"]),
+            f"{check['ratio']:.4f}",
+            f"{100 * check['noise']:.2f} %",
+            f"{1 + check['limit']:.2f}",
+            "regression" if check["is_regression"] else "",
+        )
+        for check in document["checks"]
+    ]
+    columns = ("part", "what", "figure", "baseline", "candidate", "ratio", "noise", "limit", "")
+    return section("Gate", [table(columns, lines, text=(0, 1, 2, 8))]), []
+
+
+def _cc(document: dict[str, Any]) -> Made:
+    settings = document["settings"]
+    words = " ".join(f"--cc {name}" for name in settings["congestion_control"])
+    charts = [(f"cc-{name}", chart) for name, chart in trace_charts(document)]
+    parts = [
+        note(
+            "Flows over simulated links, in virtual time: the same seed gives the same lines on every host. What "
+            "arrives is what the application got, so that bytes behind a loss come all at once with the one that was "
+            "lost."
+        ),
+        code(
+            [f"aiopquic-bench cc {words} --seed {settings['seed']} --duration {settings['duration']:g} --json cc.json"]
+        ),
+        *(svg_of(chart) for _, chart in charts),
+    ]
+    lines = [
+        (
+            each["scenario"],
+            flow["algorithm"],
+            f"{flow['mbit_per_s']:.2f}",
+            f"{100 * flow['mbit_per_s'] / each['mean_capacity']:.0f} %",
+            f"{flow['rtt_p50_ms']:.1f}",
+            f"{flow['rtt_p95_ms']:.1f}",
+            f"{flow['lost_percent']:.2f}",
+            "" if each["fairness"] is None else f"{each['fairness']:.2f}",
+        )
+        for each in document["runs"]
+        for flow in each["flows"]
+    ]
+    columns = ("scenario", "flow", "Mbit/s", "of the link", "ms p50", "ms p95", "% lost", "fairness")
+    parts.append(table(columns, lines, text=(0, 1)))
+    return section("Congestion control", parts), charts
+
+
+SECTIONS: dict[str, Callable[[dict[str, Any]], Made]] = {"run": _run, "peers": _peers, "gate": _gate, "cc": _cc}
