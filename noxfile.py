@@ -26,6 +26,7 @@ nox.options.sessions = [
     "native",
     "uvloop",
     "bench",
+    "gate",
     "browsers",
     "tests",
     "isolation",
@@ -299,6 +300,12 @@ def wtpeers(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Every case of aiopquic-bench once, a moment each; other words run other commands of it."""
     session.run(sys.executable, "-m", "aiopquic_bench", *(session.posargs or ("run", "--quick")))
+
+
+@nox.session(venv_backend="none")
+def gate(session: nox.Session) -> None:
+    """The short form of the performance gate, which measures nothing; other words run other forms of it."""
+    session.run(sys.executable, "-m", "aiopquic_bench", "gate", *(session.posargs or ("--quick",)))
 
 
 @nox.session(venv_backend="none")

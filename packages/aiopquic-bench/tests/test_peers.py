@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aiopquic_bench import contenders, environments, paired
+from aiopquic_bench import contenders, environments, paired, picoquicdemo
 from aiopquic_bench.cli import main
 from aiopquic_bench.contenders import Certificates, ProgramContender, Task
 from aiopquic_bench.figures import KINDS
@@ -238,6 +238,7 @@ def test_goals(ours: list[float], says: str):
         ("peers --duration 0.01", "too short"),
         ("peers --cc bbr", "plain bbr is not measured"),
         ("peers --api low", "can't be compared with peers: use streams or asyncio"),
+        ("peers --driver x", "--driver x"),
         ("peers --json /no/such/folder/a.json", "no such folder"),
     ],
 )
@@ -312,28 +313,16 @@ def test_peers_writes_what_was_found(
 # ---- picoquicdemo ----
 
 
-def fake_demo(tmp_path: Path, script: str) -> DemoContender:
-    program = tmp_path / "picoquicdemo"
-    program.write_text(f"#!/bin/sh\ncase $1 in -1) exec sleep 30;; esac\n{script}\n")
-    program.chmod(0o755)
-    return DemoContender(program=program, congestion_control="bbr1")
-
-
-def test_picoquicdemo(tmp_path: Path, files: Certificates):
-    demo = fake_demo(tmp_path, "echo Connection_duration_sec: 0.1\necho Upload_bytes: 30000000\n")
-    figures = demo.measure(task_of("up", files))
-    assert figures["mbit_per_s"] == pytest.approx(2400)
-    assert demo.can("down")
-    assert not demo.can("echo")
-
-
-@pytest.mark.parametrize(
-    ("script", "exit_code"), [("echo Upload_bytes: 5", ExitCode.WRONG_BYTES), ("exit 1", ExitCode.PEER)]
-)
-def test_picoquicdemo_that_fails(script: str, exit_code: int, tmp_path: Path, files: Certificates):
-    with pytest.raises(Problem, match="of 30000000 bytes") as caught:
-        fake_demo(tmp_path, script).measure(task_of("up", files))
-    assert caught.value.exit_code == exit_code
+def test_picoquicdemo_is_measured_both_ways(monkeypatch: pytest.MonkeyPatch, files: Certificates):
+    """test_below.py has the program itself."""
+    asked = []
+    monkeypatch.setattr(picoquicdemo, "measure_picoquicdemo", lambda *words, is_up: asked.append((words, is_up)) or {})
+    demo = DemoContender(program=Path("demo"), congestion_control="cubic")
+    for row in ("up", "down"):
+        demo.measure(task_of(row, files))
+    folder = str(files.certificate.parent)
+    assert asked == [(("demo", "cubic", SHORT, folder), is_up) for is_up in (True, False)]
+    assert [demo.can(case) for case in ("up", "down", "echo")] == [True, True, False]
 
 
 def test_picoquicdemo_that_is_not_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

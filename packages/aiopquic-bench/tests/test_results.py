@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aiopquic_bench import host
-from aiopquic_bench.comparing import Comparison, compare, differences
+from aiopquic_bench.comparing import Comparison, check_comparable, compare, differences
 from aiopquic_bench.problems import Problem, UsageProblem
 from aiopquic_bench.results import SCHEMA, Result, Run, spread, write_json
 
@@ -100,6 +100,22 @@ def test_differences():
         "congestion_control is bbr1 in A and cubic in B",
         "cpu is a CPU in A and another in B",
     ]
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value", "says"),
+    [
+        ("host", "cpu", "another", "cpu is a CPU in A and another in B; measure both on one host"),
+        ("settings", "duration", 9.0, "duration is 3.0 in A and 9.0 in B"),
+        ("settings", "processes", 1, "processes is 2 in A and 1 in B"),
+    ],
+)
+def test_runs_that_can_not_be_compared(where: str, name: str, value: object, says: str):
+    a, b = run_of([1.0]), run_of([1.0])
+    check_comparable(a, b)
+    getattr(b, where)[name] = value
+    with pytest.raises(UsageProblem, match=f"can't be compared: {says}"):
+        check_comparable(a, b)
 
 
 def test_spread():

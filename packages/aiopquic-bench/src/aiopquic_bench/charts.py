@@ -1,8 +1,9 @@
-"""Charts: figures over time, and ratios with their intervals. They need matplotlib, the extra ``plots``."""
+"""Charts: figures over time, and ratios with their intervals. They need matplotlib, the extra ``charts``."""
 
 from __future__ import annotations
 
 import io
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ def require_charts() -> None:
     try:
         import matplotlib  # noqa: F401 - the extra need not be there
     except ImportError:
-        raise UsageProblem("charts need matplotlib: pip install 'aiopquic-bench[plots]'") from None
+        raise UsageProblem("charts need matplotlib: pip install 'aiopquic-bench[charts]'") from None
 
 
 def _figure(height: float) -> Figure:
@@ -109,7 +110,7 @@ def bars_chart(rows: Sequence[tuple[str, Sequence[float]]], title: str, axis: st
     axes = figure.subplots()
     for place, (_, values) in enumerate(rows):
         ordered = sorted(values)
-        axes.barh(place, ordered[len(ordered) // 2], height=0.6, color=COLOURS[0], alpha=0.5)
+        axes.barh(place, statistics.median(ordered), height=0.6, color=COLOURS[0], alpha=0.5)
         axes.plot(ordered, [place] * len(ordered), linestyle="", marker="|", markersize=9, color=INK)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8)
     axes.invert_yaxis()

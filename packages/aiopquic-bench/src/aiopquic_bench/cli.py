@@ -14,7 +14,7 @@ from rich.console import Console
 from aiopquic.testing.certificates import dev_certificate
 from aiopquic_bench.below import commands as below
 from aiopquic_bench.cc_command import cc
-from aiopquic_bench.comparing import compare, differences
+from aiopquic_bench.comparing import check_comparable, compare, differences
 from aiopquic_bench.gate_command import gate
 from aiopquic_bench.host import host_report
 from aiopquic_bench.measuring import Figures
@@ -164,6 +164,7 @@ def compare_(
 ) -> None:
     """Compare two runs: the ratio of each figure, its spread, and a verdict where there is one."""
     first, second = Run.read(a), Run.read(b)
+    check_comparable(first, second)
     compared = compare(first, second)
     for difference in differences(first, second):
         print(f"not measured alike: {difference}", file=sys.stderr)

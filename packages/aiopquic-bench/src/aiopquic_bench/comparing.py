@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 from aiopquic_bench.figures import KINDS
 from aiopquic_bench.problems import UsageProblem
-from aiopquic_bench.results import VERDICT_REPEATS, Run
+from aiopquic_bench.results import VERDICT_REPEATS, Run, spread
 
-__all__ = ["Comparison", "compare", "differences"]
+__all__ = ["Comparison", "check_comparable", "compare", "differences"]
+
+#: What decides what a figure can be at all: where it differs, no ratio says anything about aiopquic.
+_HOST = ("cpu", "cores_usable", "kernel", "gso", "gro")
+_SETTINGS = ("processes", "duration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,25 @@ class Comparison:
     "The smallest ratio that a repeat of b and one of a give."
     highest: float | None
     verdict: str
+    spread_a: float = 0.0
+    "The distance from the lowest value to the highest, as a share of the median."
+    spread_b: float = 0.0
+
+
+def check_comparable(a: Run, b: Run) -> None:
+    """Refuse two runs whose ratio would be that of two hosts, or of two ways to measure.
+
+    Raises:
+        UsageProblem: they are, and in what they differ.
+    """
+    for where, names in (("host", _HOST), ("settings", _SETTINGS)):
+        ours, theirs = getattr(a, where), getattr(b, where)
+        for name in names:
+            if name in ours and name in theirs and ours[name] != theirs[name]:
+                raise UsageProblem(
+                    f"the two runs can't be compared: {name} is {ours[name]} in A and {theirs[name]} in B; "
+                    f"measure both on one host and in one way"
+                )
 
 
 def compare(a: Run, b: Run) -> list[Comparison]:
@@ -66,7 +89,8 @@ def _compare(key: str, figure: str, a: list[float], b: list[float]) -> Compariso
         ratio = statistics.median(b) / statistics.median(a)
         lowest, highest = min(b) / max(a), max(b) / min(a)
     verdict = _verdict(figure, a, b)
-    return Comparison(key, figure, statistics.median(a), statistics.median(b), ratio, lowest, highest, verdict)
+    medians = statistics.median(a), statistics.median(b)
+    return Comparison(key, figure, *medians, ratio, lowest, highest, verdict, spread(a), spread(b))
 
 
 def _verdict(figure: str, a: list[float], b: list[float]) -> str:

@@ -29,7 +29,7 @@ FOLDER = Path(__file__).parent
 SLACK = 30.0
 
 #: Seconds beyond warm-up and duration after which a measurement has stalled.
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 #: Variables that would have one interpreter import what belongs to another.
 _FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")

@@ -19,7 +19,7 @@ __all__ = ["PEERS", "checked_peers", "ourselves"]
 ADAPTERS = {"streams": "streams", "asyncio": "events"}
 
 
-def ourselves(api: str, congestion_control: str, *, plant: int = 0) -> ProgramContender:
+def ourselves(api: str, congestion_control: str, *, driver: str = "thread") -> ProgramContender:
     """The aiopquic of this environment.
 
     Raises:
@@ -32,7 +32,7 @@ def ourselves(api: str, congestion_control: str, *, plant: int = 0) -> ProgramCo
         label=f"aiopquic {versions()['aiopquic']}",
         python=Path(sys.executable),
         adapter=ADAPTERS[api],
-        settings={"congestion_control": congestion_control, "plant": plant},
+        settings={"congestion_control": congestion_control, "driver": driver},
     )
 
 

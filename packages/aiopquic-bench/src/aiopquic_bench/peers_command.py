@@ -19,7 +19,7 @@ from aiopquic_bench.host import host_report
 from aiopquic_bench.judging import goal_verdict, verdict
 from aiopquic_bench.paired import Match, certificates, play
 from aiopquic_bench.peer_list import PEERS, checked_peers, ourselves
-from aiopquic_bench.plan import DEFAULT_DURATION, checked_algorithm, checked_duration
+from aiopquic_bench.plan import DEFAULT_DURATION, checked_algorithm, checked_driver, checked_duration
 from aiopquic_bench.problems import ExitCode, Problem, UsageProblem
 from aiopquic_bench.ratios import VERDICT_PAIRS
 from aiopquic_bench.rows import rows_named
@@ -36,13 +36,14 @@ def peers(
         str, typer.Option(help="Ours: streams (aiopquic.connect) or asyncio (aiopquic.asyncio).")
     ] = "streams",
     cc: Annotated[str | None, typer.Option("--cc", help="Congestion control of aiopquic and picoquicdemo.")] = None,
+    driver: Annotated[str, typer.Option(help="Ours: thread, or inline, which has no network thread.")] = "thread",
     pairs: Annotated[int, typer.Option(help="Pairs of each; fewer than 10 give no verdict.")] = VERDICT_PAIRS,
     duration: Annotated[float, typer.Option(help="Seconds of each measurement.")] = DEFAULT_DURATION,
     json_: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results to FILE.")] = None,
 ) -> int:
     """Compare with other implementations, in turn: A B B A A B ... Every byte is checked at the receiver."""
     check_target(json_)
-    found = measure_peers(row or (), peer or (), api=api, cc=cc, pairs=pairs, duration=duration)
+    found = measure_peers(row or (), peer or (), api=api, driver=driver, cc=cc, pairs=pairs, duration=duration)
     document, problems = found
     show_peers(table_console(), document)
     if json_ is not None:
@@ -55,6 +56,7 @@ def measure_peers(
     names: Sequence[str],
     *,
     api: str = "streams",
+    driver: str = "thread",
     cc: str | None = None,
     pairs: int = VERDICT_PAIRS,
     duration: float = DEFAULT_DURATION,
@@ -67,7 +69,7 @@ def measure_peers(
     if pairs < 1:
         raise UsageProblem(f"there is one pair at least, not {pairs}")
     chosen, algorithm, seconds = rows_named(rows), checked_algorithm(cc), checked_duration(duration)
-    ours = ourselves(api, algorithm)
+    ours = ourselves(api, algorithm, driver=checked_driver(driver))
     contenders = _available(checked_peers(names), algorithm, is_asked=bool(names))
     matches = [
         Match(each, contenders[name])
@@ -82,7 +84,7 @@ def measure_peers(
     host = host_report()
     with certificates() as files, progress(pairs * len(matches)) as steps:
         play(ours, matches, pairs=pairs, duration=seconds, files=files, begin=steps.begin, end=steps.end)
-    settings = {"api": api, "congestion_control": algorithm, "duration": seconds, "pairs": pairs}
+    settings = {"api": api, "driver": driver, "congestion_control": algorithm, "duration": seconds, "pairs": pairs}
     for match in matches:
         if match.problem is not None:
             print(f"{match.row.name}: no figure: {match.problem}", file=sys.stderr)

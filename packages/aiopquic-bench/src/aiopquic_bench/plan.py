@@ -15,7 +15,15 @@ from aiopquic_bench.cases import CASES, Case, cases_named
 from aiopquic_bench.job import Job
 from aiopquic_bench.problems import UsageProblem
 
-__all__ = ["Plan", "checked_algorithm", "checked_duration", "checked_repeats", "parse_size", "warm_up_of"]
+__all__ = [
+    "Plan",
+    "checked_algorithm",
+    "checked_driver",
+    "checked_duration",
+    "checked_repeats",
+    "parse_size",
+    "warm_up_of",
+]
 
 DEFAULT_DURATION = 3.0
 DEFAULT_REPEATS = 5
@@ -110,7 +118,7 @@ class Plan:
             repeats = 1 if is_quick else DEFAULT_REPEATS
         return cls(
             api=api,
-            driver=_checked_driver(driver),
+            driver=checked_driver(driver),
             congestion_control=checked_algorithm(congestion_control),
             duration=checked_duration(duration),
             repeats=checked_repeats(repeats),
@@ -162,7 +170,7 @@ def _checked_processes(count: int) -> int:
     return count
 
 
-def _checked_driver(name: str) -> str:
+def checked_driver(name: str) -> str:
     try:
         QuicConfiguration(driver=name)
     except ConfigurationError as error:

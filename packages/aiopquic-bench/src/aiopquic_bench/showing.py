@@ -81,13 +81,14 @@ def tell_few_repeats(repeats: int) -> None:
 
 def comparison_table(comparisons: Iterable[Comparison]) -> Table:
     """What ``aiopquic-bench compare`` shows."""
-    table = _table("case", "unit", "A", "B", "B / A", "range", "verdict")
+    table = _table("case", "unit", "A", "spread", "B", "spread", "B / A", "range", "verdict")
     for each in comparisons:
         unit = KINDS[each.figure].unit if each.figure in KINDS else each.figure
         ratio = range_ = ""
         if each.ratio is not None and each.lowest is not None and each.highest is not None:
             ratio, range_ = f"{each.ratio:.2f}", f"{each.lowest:.2f} to {each.highest:.2f}"
-        table.add_row(each.key, unit, number(each.a), number(each.b), ratio, range_, each.verdict)
+        sides = [number(each.a), f"{100 * each.spread_a:.0f} %", number(each.b), f"{100 * each.spread_b:.0f} %"]
+        table.add_row(each.key, unit, *sides, ratio, range_, each.verdict)
     return table
 
 

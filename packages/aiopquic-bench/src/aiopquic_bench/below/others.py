@@ -102,17 +102,19 @@ def measure_iperf3(program: str, size: int, duration: float) -> Figures:
     return {**rates(mbit_per_s, client_cores, server_cores), "lost_percent": 100 * (1 - arrived)}
 
 
-def measure_picoquicdemo(program: str, congestion_control: str, duration: float, certificates: str) -> Figures:
-    """``picoquicdemo -a perf``, one stream up, for about the duration.
+def measure_picoquicdemo(
+    program: str, congestion_control: str, duration: float, certificates: str, *, is_up: bool = True
+) -> Figures:
+    """``picoquicdemo -a perf``, one stream up, or down, for about the duration.
 
     Raises:
         Problem: it failed, or moved another number of bytes than it was asked to.
     """
     with tempfile.TemporaryDirectory(prefix="aiopquic-bench-") as folder:
         run = _Demo(str(Path(program).absolute()), congestion_control, certificates, folder)
-        probed = run.upload(PROBE_BYTES, PROBE_TIMEOUT)
+        probed = run.transfer(PROBE_BYTES, PROBE_TIMEOUT, is_up=is_up)
         wanted = probed["mbit_per_s"] * 1e6 / 8 * (duration + warm_up_of(duration))
-        return run.upload(max(PROBE_BYTES, round(wanted)), duration * 4 + PROBE_TIMEOUT)
+        return run.transfer(max(PROBE_BYTES, round(wanted)), duration * 4 + PROBE_TIMEOUT, is_up=is_up)
 
 
 class _Demo:
@@ -124,13 +126,22 @@ class _Demo:
         self._certificates = Path(certificates).absolute()
         self._folder = folder
 
-    def upload(self, size: int, seconds: float) -> Figures:
+    def transfer(self, size: int, seconds: float, *, is_up: bool) -> Figures:
         port = free_port()
         pair = ["-c", str(self._certificates / CERTIFICATE_FILE), "-k", str(self._certificates / KEY_FILE)]
         common = [self._program, "-G", self._algorithm]
         with started([*common, "-p", str(port), *pair], cwd=self._folder, stderr=subprocess.STDOUT) as server:
             wait_bound(server, "picoquicdemo", port, socket.SOCK_DGRAM)
-            words = [*common, "-n", "localhost", "-a", "perf", HOST, str(port), f"{size}:1000"]
+            words = [
+                *common,
+                "-n",
+                "localhost",
+                "-a",
+                "perf",
+                HOST,
+                str(port),
+                f"{size}:1000" if is_up else f"1000:{size}",
+            ]
             before = _children_cpu()
             with started(words, cwd=self._folder, stderr=subprocess.STDOUT) as client:
                 text = _output(client, "picoquicdemo", seconds)
@@ -140,7 +151,10 @@ class _Demo:
             server_cpu = _children_cpu() - before - client_cpu
         found = dict(line.partition(": ")[::2] for line in text.splitlines())
         try:
-            moved, took = int(found["Upload_bytes"]), float(found["Connection_duration_sec"])
+            moved, took = (
+                int(found["Upload_bytes" if is_up else "Download_bytes"]),
+                float(found["Connection_duration_sec"]),
+            )
         except (KeyError, ValueError):
             raise Problem("picoquicdemo told nothing that can be read", ExitCode.PEER) from None
         if moved != size:

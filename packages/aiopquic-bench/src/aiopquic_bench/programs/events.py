@@ -123,6 +123,8 @@ class library:
         self._settings: dict[str, Any] = {"alpn_protocols": [ALPN]}
         if job.congestion_control is not None:
             self._settings["congestion_control_algorithm"] = job.congestion_control
+        if job.driver is not None:
+            self._settings["driver"] = job.driver
 
     @asynccontextmanager
     async def connect(self, port: int) -> AsyncIterator[Connection]:

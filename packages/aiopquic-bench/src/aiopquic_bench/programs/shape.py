@@ -34,6 +34,8 @@ class Job:
     raw: bool = False
     "Write by the library's plain call, again where it has no room, instead of an awaited one."
     congestion_control: str | None = None
+    driver: str | None = None
+    "Of aiopquic; None: its own default."
     authority: str = ""
     "The root that clients trust."
     certificate: str = ""

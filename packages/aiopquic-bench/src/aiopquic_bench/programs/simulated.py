@@ -27,7 +27,7 @@ SIZE = 1 << 14
 
 #: Seconds of virtual time that the slowdown on purpose waits for each piece that arrives: what a protocol that
 #: answers late would cost.
-PLANTED_DELAY = 0.001
+PLANTED_DELAY = 0.01
 
 
 class Place:

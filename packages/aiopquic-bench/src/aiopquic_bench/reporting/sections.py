@@ -9,6 +9,7 @@ from typing import Any
 from aiopquic_bench.cc_command import trace_charts
 from aiopquic_bench.charts import bars_chart, ratio_chart, svg_of
 from aiopquic_bench.figures import KINDS
+from aiopquic_bench.ratios import VERDICT_PAIRS
 from aiopquic_bench.reporting.page import code, note, section, table
 from aiopquic_bench.showing import number
 
@@ -35,22 +36,34 @@ def _commands(command: str, settings: dict[str, Any], options: dict[str, str], f
     return code([" ".join(["aiopquic-bench", command, *words, "--json", file])])
 
 
+#: What wrote a file of the kind ``run``, by its API, and the title of its section; other APIs are those of `run`.
+_OTHER_RUNS = {
+    "ceiling": ("ceiling", "From what the host can do to asyncio"),
+    "sim-link": ("sim-link", "picoquic over its simulated link"),
+}
+
+
 def _run(document: dict[str, Any]) -> Made:
     settings = document["settings"]
-    options = {"api": "api", "congestion_control": "cc", "duration": "duration", "repeats": "repeats"}
+    command, title = _OTHER_RUNS.get(settings["api"], ("run", "Figures of this host"))
+    options = {"congestion_control": "cc", "duration": "duration", "repeats": "repeats"}
+    if command == "run":
+        options = {"api": "api", "driver": "driver", **options}
+    elif command == "sim-link":
+        options = {"congestion_control": "cc", "duration": "duration-s", "repeats": "repeats"}
     parts = [
         note(
             "Client and server are processes of their own, fresh for every repeat, and every byte is compared at the "
             "receiver. A figure of one host at one time means little by itself: the comparisons below mean more."
         ),
-        _commands("run", settings, options, "run.json"),
+        _commands(command, settings, options, f"{command}.json"),
     ]
     charts: list[Chart] = []
     for figure in ("mbit_per_s", "cpu_s_per_gb", "per_s", "p50_us", "p99_us"):
         rows = [(_key(each), each["figures"][figure]) for each in document["results"] if figure in each["figures"]]
         if rows:
             chart = bars_chart(rows, f"{_unit(figure)}: the median as a bar, each repeat as a mark", _unit(figure))
-            charts.append((f"run-{figure}", chart))
+            charts.append((f"{command}-{figure}", chart))
             parts.append(svg_of(chart))
     lines = [
         (_key(each), _unit(figure), *(number(value) for value in (statistics.median(values), min(values), max(values))))
@@ -58,7 +71,7 @@ def _run(document: dict[str, Any]) -> Made:
         for figure, values in each["figures"].items()
     ]
     parts.append(table(("case", "unit", "median", "lowest", "highest"), lines, text=(0, 1)))
-    return section("Figures of this host", parts), charts
+    return section(title, parts), charts
 
 
 def _key(result: dict[str, Any]) -> str:
@@ -67,19 +80,22 @@ def _key(result: dict[str, Any]) -> str:
 
 def _peers(document: dict[str, Any]) -> Made:
     settings = document["settings"]
-    options = {"api": "api", "congestion_control": "cc", "duration": "duration", "pairs": "pairs"}
+    options = {"api": "api", "driver": "driver", "congestion_control": "cc", "duration": "duration", "pairs": "pairs"}
+    band = "the band holds the median of all such ratios with 95 % at least."
+    if settings["pairs"] < VERDICT_PAIRS:
+        band = f"{VERDICT_PAIRS} make a verdict, these are fewer; the band goes from the lowest to the highest."
     parts = [
         note(
             f"{document['ours']} and each peer were measured in turn, {settings['pairs']} pairs of "
             f"{settings['duration']:g} s, with the order turned round in every other pair. A ratio is ours over theirs "
-            "of one pair; the band holds the median of all such ratios with 95 % at least."
+            f"of one pair; {band}"
         ),
         _commands("peers", settings, options, "peers.json"),
     ]
     charts: list[Chart] = []
     for figure, better in (("mbit_per_s", "more"), ("per_s", "more"), ("cpu_s_per_gb", "less"), ("p99_us", "less")):
         rows = [
-            (f"{each['row']}, {each['label']}", values["ratio"], *(values["interval"] or _range(values)))
+            (f"{each['row']}, {each['label']}", values["ratio"], *_band(values))
             for each in document["comparisons"]
             for values in [each["figures"].get(figure)]
             if values is not None and values["ratio"]
@@ -112,8 +128,11 @@ def _peers(document: dict[str, Any]) -> Made:
     return section("Compared with others", parts), charts
 
 
-def _range(values: dict[str, Any]) -> tuple[float, float]:
-    return min(values["ratios"]), max(values["ratios"])
+def _band(values: dict[str, Any]) -> tuple[float, float]:
+    if len(values["ratios"]) < VERDICT_PAIRS:
+        return min(values["ratios"]), max(values["ratios"])
+    low, high = values["interval"]
+    return low, high
 
 
 def _peer_lines(document: dict[str, Any]) -> list[tuple[str, ...]]:

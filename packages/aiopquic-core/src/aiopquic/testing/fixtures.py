@@ -1,4 +1,4 @@
-"""Fixtures for pytest: certificates, a loopback pair, an echo server, what is left behind, what the loop was told.
+"""Fixtures for pytest: certificates, a loopback pair, an echo server, a simulated network, what is left behind.
 
 A project takes them by one line of its top ``conftest.py``::
 
@@ -19,6 +19,7 @@ from aiopquic.testing.certificates import CertificateFiles, dev_certificate
 from aiopquic.testing.leaks import assert_no_leaks
 from aiopquic.testing.loopback import ALPN, Loopback, Pair, RunningServer
 from aiopquic.testing.protocols import Echo
+from aiopquic.testing.simnet import SimulatedNetwork
 
 try:
     import cryptography  # noqa: F401 - dev_certificate() needs it
@@ -33,6 +34,7 @@ __all__ = [
     "CertificateFiles",
     "LoopErrors",
     "StreamsPair",
+    "pytest_configure",
     "pytest_runtest_makereport",
     "quic_certificate",
     "quic_connections",
@@ -40,10 +42,17 @@ __all__ = [
     "quic_leak_check",
     "quic_loop_errors",
     "quic_loopback",
+    "quic_network",
     "quic_pair",
 ]
 
 _failed = pytest.StashKey[bool]()
+_network = pytest.StashKey[SimulatedNetwork]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "quic_network(seed=0, link=None, qlog=True): the network of that fixture")
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +79,18 @@ async def quic_echo_server(quic_loopback: Loopback) -> AsyncIterator[RunningServ
     """A server that sends back what comes on bidirectional streams; its ALPN is "test"."""
     async with quic_loopback.server(Echo) as server:
         yield server
+
+
+@pytest.fixture
+def quic_network(request: pytest.FixtureRequest) -> SimulatedNetwork:
+    """A simulated network: ``quic_network.run(main())``; ``@pytest.mark.quic_network(seed=7, link=Link(...))`` chooses.
+
+    When the test fails, its report has the seed and the folder of the qlogs, which are kept.
+    """
+    marker = request.node.get_closest_marker("quic_network")
+    settings = {"qlog": True, **(marker.kwargs if marker is not None else {})}
+    network = request.node.stash[_network] = SimulatedNetwork(**settings)
+    return network
 
 
 class StreamsPair(NamedTuple):
@@ -102,6 +123,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed:
         item.stash[_failed] = True
+        if _network in item.stash:
+            report.sections.append(("simulated network", "\n".join(item.stash[_network].keep())))
     return report
 
 

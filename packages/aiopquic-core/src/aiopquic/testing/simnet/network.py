@@ -203,13 +203,20 @@ class SimulatedNetwork:
                 loop.set_time_limit(time_limit)
                 return runner.run(self._main(main))
         except BaseException as error:
-            error.add_note(
-                f"simulated network: seed {self.seed}, {self.time:.6f} s; {SEED_VARIABLE}={self.seed} replays"
-            )
-            if self._qlog_dir is not None and self._cleanup is not None:
-                self._cleanup.detach()
-                error.add_note(f"qlogs: {self._qlog_dir}")
+            for note in self.keep():
+                error.add_note(note)
             raise
+
+    def keep(self) -> list[str]:
+        """Keep the qlogs, which else go with the network; returns lines that tell how to replay and where they are.
+
+        For the report of a test that fails after :meth:`run`, which does this by itself when it fails.
+        """
+        notes = [f"simulated network: seed {self.seed}, {self.time:.6f} s; {SEED_VARIABLE}={self.seed} replays"]
+        if self._qlog_dir is not None and self._cleanup is not None:
+            self._cleanup.detach()
+            notes.append(f"qlogs: {self._qlog_dir}")
+        return notes
 
     def _make_loop(self) -> SimulatedLoop:
         return SimulatedLoop(self._network, self._names)
