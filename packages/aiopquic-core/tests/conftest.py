@@ -19,6 +19,7 @@ from aiopquic.testing.fixtures import (  # noqa: F401 - fixtures and a hook
     quic_leak_check,
     quic_loop_errors,
     quic_loopback,
+    quic_network,
     quic_pair,
 )
 

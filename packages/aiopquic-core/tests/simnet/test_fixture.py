@@ -6,9 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from aiopquic.testing.simnet import SimulatedNetwork
 
@@ -16,8 +15,6 @@ TIME_LIMIT = 60
 
 MODULE = """
 import asyncio
-
-import pytest
 
 import aiopquic
 from aiopquic.testing.simnet import Link
@@ -36,28 +33,30 @@ async def once(network):
         await asyncio.sleep(5)
 
 
-@pytest.mark.quic_network(seed=7, link=Link(delay=0.03))
 def test_passes(quic_network):
-    quic_network.run(once(quic_network))
-    assert quic_network.seed == 7
-    assert 5.06 < quic_network.time < 6
+    network = quic_network(seed=7, link=Link(delay=0.03))
+    network.run(once(network))
+    assert network.seed == 7
+    assert 5.06 < network.time < 6
 
 
 def test_fails_behind_its_run(quic_network):
-    quic_network.run(once(quic_network))
-    assert quic_network.time > 3600
+    network = quic_network(seed=3)
+    network.run(once(network))
+    assert network.time > 3600
 """
 
 
-@pytest.mark.quic_network(seed=11, qlog=False)
-def test_the_mark_chooses(quic_network: SimulatedNetwork):
-    assert quic_network.seed == 11
-    assert len(quic_network.keep()) == 1  # the seed; there are no qlogs
+def test_it_takes_what_a_network_takes(quic_network: Callable[..., SimulatedNetwork]):
+    network = quic_network(11, qlog=False)
+    assert network.seed == 11
+    assert len(network.keep()) == 1  # the seed; there are no qlogs
 
 
 def test_what_fails_has_the_seed_and_the_qlogs_in_its_report(tmp_path: Path):
     (tmp_path / "test_theirs.py").write_text(MODULE)
-    settings = ("-o", "addopts=", "-p", "no:cacheprovider", "--strict-markers", "-W", "error")
+    options = ("-o", "addopts=", "-o", "asyncio_default_fixture_loop_scope=function")
+    settings = (*options, "-p", "no:cacheprovider", "-W", "error")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", *settings, "--rootdir", str(tmp_path), str(tmp_path)],
         capture_output=True,
@@ -65,7 +64,7 @@ def test_what_fails_has_the_seed_and_the_qlogs_in_its_report(tmp_path: Path):
         timeout=TIME_LIMIT,
     )
     assert "1 failed, 1 passed" in done.stdout, done.stdout
-    assert "AIOPQUIC_SIMNET_SEED=0 replays" in done.stdout
+    assert "AIOPQUIC_SIMNET_SEED=3 replays" in done.stdout
     found = re.search(r"^qlogs: (.*)$", done.stdout, re.MULTILINE)
     assert found is not None
     folder = Path(found[1])

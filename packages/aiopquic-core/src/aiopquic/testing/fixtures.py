@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, NamedTuple
 
 from aiopquic import streams
@@ -19,7 +19,7 @@ from aiopquic.testing.certificates import CertificateFiles, dev_certificate
 from aiopquic.testing.leaks import assert_no_leaks
 from aiopquic.testing.loopback import ALPN, Loopback, Pair, RunningServer
 from aiopquic.testing.protocols import Echo
-from aiopquic.testing.simnet import SimulatedNetwork
+from aiopquic.testing.simnet import Link, SimulatedNetwork
 
 try:
     import cryptography  # noqa: F401 - dev_certificate() needs it
@@ -34,7 +34,6 @@ __all__ = [
     "CertificateFiles",
     "LoopErrors",
     "StreamsPair",
-    "pytest_configure",
     "pytest_runtest_makereport",
     "quic_certificate",
     "quic_connections",
@@ -47,12 +46,7 @@ __all__ = [
 ]
 
 _failed = pytest.StashKey[bool]()
-_network = pytest.StashKey[SimulatedNetwork]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
-    config.addinivalue_line("markers", "quic_network(seed=0, link=None, qlog=True): the network of that fixture")
+_networks = pytest.StashKey[list[SimulatedNetwork]]()
 
 
 @pytest.fixture(scope="session")
@@ -82,15 +76,19 @@ async def quic_echo_server(quic_loopback: Loopback) -> AsyncIterator[RunningServ
 
 
 @pytest.fixture
-def quic_network(request: pytest.FixtureRequest) -> SimulatedNetwork:
-    """A simulated network: ``quic_network.run(main())``; ``@pytest.mark.quic_network(seed=7, link=Link(...))`` chooses.
+def quic_network(request: pytest.FixtureRequest) -> Callable[..., SimulatedNetwork]:
+    """Make simulated networks: a function that takes a seed and a link, and gives a network to ``run`` code on.
 
-    When the test fails, its report has the seed and the folder of the qlogs, which are kept.
+    It takes what :class:`SimulatedNetwork` takes, with ``qlog=True`` when left out. When the test fails, its report has
+    the seed and the folder of the qlogs, which are kept.
     """
-    marker = request.node.get_closest_marker("quic_network")
-    settings = {"qlog": True, **(marker.kwargs if marker is not None else {})}
-    network = request.node.stash[_network] = SimulatedNetwork(**settings)
-    return network
+    made = request.node.stash[_networks] = []
+
+    def make(seed: int = 0, *, link: Link | None = None, qlog: bool = True) -> SimulatedNetwork:
+        made.append(SimulatedNetwork(seed, link=link, qlog=qlog))
+        return made[-1]
+
+    return make
 
 
 class StreamsPair(NamedTuple):
@@ -123,8 +121,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.failed:
         item.stash[_failed] = True
-        if _network in item.stash:
-            report.sections.append(("simulated network", "\n".join(item.stash[_network].keep())))
+        notes = [note for network in item.stash.get(_networks, []) for note in network.keep()]
+        if notes:
+            report.sections.append(("simulated network", "\n".join(notes)))
     return report
 
 
