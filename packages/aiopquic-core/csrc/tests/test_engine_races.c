@@ -138,6 +138,7 @@ static void act(endpoint_t *endpoint)
         (void)aiopq_conn_ping(peer->conn, choice);
     } else if (choice < 8 && peer != NULL) {
         (void)aiopq_conn_export_secret(peer->conn, choice, "races", (aiopq_bytes_t){0}, 1 + pick(100));
+        (void)aiopq_conn_update_keys(peer->conn, choice);
     } else if (choice < 9 && peer != NULL) {
         (void)aiopq_conn_want_streams(peer->conn, pick(100), pick(100));
     } else if (choice < 25 && peer != NULL) {

@@ -75,10 +75,41 @@ static void nothing_is_answered_after_the_end(void)
     pair_dispose(&pair);
 }
 
+static void keys_change_again_and_again(void)
+{
+    peer_t *client = pair_begin(&pair), *server = pair.server.peers;
+    for (uint64_t i = 1; i <= 6; i++) {
+        CHECK_EQUAL(aiopq_conn_update_keys(client->conn, i), AIOPQ_OK);
+        CHECK_EQUAL(aiopq_conn_update_keys(server->conn, 100 + i), AIOPQ_OK);
+        WAIT(&pair, client->answer_count == i && server->answer_count == i);
+        CHECK(client->is_answer_done && server->is_answer_done);
+        CHECK_EQUAL(client->answer_request, i);
+        CHECK_EQUAL(aiopq_conn_ping(client->conn, i), AIOPQ_OK);
+        WAIT(&pair, client->ping_uid == i);
+    }
+    CHECK(!client->is_closed && !server->is_closed);
+    pair_dispose(&pair);
+}
+
+static void a_qlog_file_needs_a_folder_and_an_end(void)
+{
+    peer_t *client = pair_begin(&pair);
+    CHECK_EQUAL(aiopq_conn_stop_qlog(client->conn, 1), AIOPQ_OK);
+    WAIT(&pair, client->answer_count == 1);
+    CHECK(!client->is_answer_done);
+    CHECK_EQUAL(aiopq_conn_start_qlog(client->conn, 2, "/nowhere/at/all"), AIOPQ_OK);
+    WAIT(&pair, client->answer_count == 2);
+    CHECK(!client->is_answer_done);
+    CHECK_EQUAL(client->answer_request, 2);
+    pair_dispose(&pair);
+}
+
 static const test_case_t cases[] = {
     TEST(both_sides_export_the_same),
     TEST(lengths_have_bounds),
     TEST(nothing_to_export_before_the_handshake),
     TEST(nothing_is_answered_after_the_end),
+    TEST(keys_change_again_and_again),
+    TEST(a_qlog_file_needs_a_folder_and_an_end),
 };
 TEST_MAIN(cases)
