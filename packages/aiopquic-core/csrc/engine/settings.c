@@ -40,7 +40,7 @@ aiopq_status_t aiopq_settings_copy(aiopq_config_t *to, const aiopq_config_t *fro
     memset(&to->pinned_keys, 0, sizeof(to->pinned_keys));
     memset(&to->session_tickets, 0, sizeof(to->session_tickets));
     memset(to->alpn, 0, sizeof(to->alpn));
-    to->keylog_file = to->qlog_dir = to->congestion_control = NULL;
+    to->keylog_file = to->qlog_dir = to->congestion_control = to->congestion_options = NULL;
 
     aiopq_status_t status = AIOPQ_OK;
     for (size_t i = 0; i < AIOPQ_ALPN_COUNT_MAX && from->alpn[i] != NULL && status == AIOPQ_OK; i++) {
@@ -55,6 +55,9 @@ aiopq_status_t aiopq_settings_copy(aiopq_config_t *to, const aiopq_config_t *fro
     }
     if (status == AIOPQ_OK) {
         status = copy_string(&to->congestion_control, from->congestion_control);
+    }
+    if (status == AIOPQ_OK) {
+        status = copy_string(&to->congestion_options, from->congestion_options);
     }
     return status;
 }
@@ -72,6 +75,7 @@ void aiopq_settings_dispose(aiopq_config_t *config)
     free_string(config->keylog_file);
     free_string(config->qlog_dir);
     free_string(config->congestion_control);
+    free_string(config->congestion_options);
 }
 
 static pthread_once_t prepared = PTHREAD_ONCE_INIT;
@@ -125,6 +129,9 @@ static void set_transport_parameters(picoquic_quic_t *quic, const aiopq_config_t
     picoquic_set_mtu_max(quic, LINK_MTU);
     parameters.max_packet_size = 0;
     parameters.is_reset_stream_at_enabled = 1;
+    if (config->no_ack_frequency) {
+        parameters.min_ack_delay = 0;
+    }
     if (config->max_paths > 1) {
         parameters.initial_max_path_id = config->max_paths - 1u;
     }
@@ -171,7 +178,10 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
         if (aiopq_check_congestion_control(config->congestion_control) != AIOPQ_OK) {
             return AIOPQ_UNKNOWN_ALGORITHM;
         }
-        picoquic_set_default_congestion_algorithm_by_name(quic, config->congestion_control);
+        /* picoquic keeps the pointer to the options: ours lives as long as the engine. */
+        picoquic_set_default_congestion_algorithm_ex(
+            quic, picoquic_get_congestion_algorithm(config->congestion_control),
+            engine->config.congestion_options);
     }
     if (config->cipher_suite != 0 && picoquic_set_cipher_suite(quic, (int)config->cipher_suite) != 0) {
         return AIOPQ_UNKNOWN_ALGORITHM;
@@ -186,6 +196,16 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
     if (memcmp(config->ticket_key, no_key, sizeof(no_key)) != 0 &&
         picoquic_set_ticket_key(quic, config->ticket_key, sizeof(config->ticket_key)) != 0) {
         return AIOPQ_FAILED;
+    }
+    if (config->max_congestion_window != 0) {
+        picoquic_set_cwin_max(quic, config->max_congestion_window);
+    }
+    if (config->no_spin_bit) {
+        (void)picoquic_set_default_spinbit_policy(quic, picoquic_spinbit_null);
+    }
+    if (config->connection_id_length != 0 &&
+        picoquic_set_default_connection_id_length(quic, config->connection_id_length) != 0) {
+        return AIOPQ_INVALID;
     }
     picoquic_set_default_pmtud_policy(quic, pmtud_policy(config->pmtud));
     picoquic_set_alpn_select_fn_v2(quic, aiopq_select_alpn);

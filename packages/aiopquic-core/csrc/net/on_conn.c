@@ -299,6 +299,7 @@ aiopq_conn_stats_t *aiopq_conn_snapshot(aiopq_conn_t *conn)
         stats->bytes_received = quality.bytes_received;
         stats->stream_bytes_sent = picoquic_get_data_sent(conn->cnx);
         stats->stream_bytes_received = picoquic_get_data_received(conn->cnx);
+        aiopq_ecn_counts(conn->cnx, stats->ecn_received, stats->ecn_reported);
     }
     return stats;
 }

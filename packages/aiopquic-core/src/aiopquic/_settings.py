@@ -61,6 +61,11 @@ class EngineSettings:
     keylog_file: str | None = None
     qlog_dir: str | None = None
     congestion_control: str | None = None
+    congestion_options: str | None = None
+    max_congestion_window: int = 0
+    offers_ack_frequency: bool = True
+    shows_spin_bit: bool = True
+    connection_id_length: int = 0
     cipher_suite: int = 0
     key_exchange_groups: tuple[int, ...] = ()
     key_update_interval: int = 0

@@ -110,9 +110,7 @@ cdef extern from "aiopquic/event.h" nogil:
         uint8_t *id
     ctypedef struct aiopq_conn_info_t:
         uint32_t version
-        bint is_resumed
-        bint is_early_data_accepted
-        bint has_multipath
+        bint is_resumed, is_early_data_accepted, has_multipath
         uint8_t alpn_length
         uint8_t server_name_length
         char *alpn
@@ -147,6 +145,7 @@ cdef extern from "aiopquic/event.h" nogil:
         uint64_t rtt_variant, rtt_min, rtt_max, packets_sent, packets_lost, timer_losses, spurious_losses
         uint64_t max_spurious_rtt, max_reorder_delay, max_reorder_gap, bytes_sent, bytes_received
         uint64_t stream_bytes_sent, stream_bytes_received
+        uint64_t *ecn_received, *ecn_reported
     ctypedef struct aiopq_stream_limits_t:
         uint64_t max_bidi
         uint64_t max_uni
@@ -261,6 +260,10 @@ cdef extern from "aiopquic/config.h" nogil:
         const char *keylog_file
         const char *qlog_dir
         const char *congestion_control
+        const char *congestion_options
+        uint64_t max_congestion_window
+        bint no_ack_frequency, no_spin_bit
+        uint8_t connection_id_length
         uint32_t cipher_suite
         uint16_t *key_exchange_groups
         uint64_t key_update_interval
@@ -418,8 +421,8 @@ cdef extern from "aiopquic/path.h" nogil:
 cdef extern from "aiopquic/stream.h" nogil:
     int AIOPQ_SEND_FLOOR
     aiopq_status_t aiopq_stream_new(aiopq_conn_t *conn, uint64_t stream_id, aiopq_stream_t **stream)
-    aiopq_status_t aiopq_stream_new_scoped(aiopq_conn_t *conn, uint64_t stream_id, uint64_t scope, aiopq_bytes_t preface,
-                                           aiopq_stream_t **stream)
+    aiopq_status_t aiopq_stream_new_scoped(
+        aiopq_conn_t *conn, uint64_t stream_id, uint64_t scope, aiopq_bytes_t preface, aiopq_stream_t **stream)
     uint64_t aiopq_stream_scope(const aiopq_stream_t *stream)
     uint64_t aiopq_stream_id(const aiopq_stream_t *stream)
     uint64_t aiopq_stream_handle(const aiopq_stream_t *stream)

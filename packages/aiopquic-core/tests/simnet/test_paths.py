@@ -367,8 +367,11 @@ def test_preferred_addresses_are_checked(wrong: Any):
 
 
 def test_preferred_addresses_are_few_and_a_servers():
-    with pytest.raises(ConfigurationError, match="one address per family"):
-        aiopquic.QuicConfiguration(is_client=False, preferred_addresses=[("192.0.2.1", 443), ("192.0.2.2", 443)])
+    four, six = ("192.0.2.1", 443), ("2001:db8::1", 443)
+    aiopquic.QuicConfiguration(is_client=False, preferred_addresses=[six, four])
+    for wrong in ([], [six], [four, ("192.0.2.2", 443)], [four, ("2001:db8::1", 444)]):
+        with pytest.raises(ConfigurationError, match="an IPv4 address, and at most an IPv6 address"):
+            aiopquic.QuicConfiguration(is_client=False, preferred_addresses=wrong)
     with pytest.raises(ConfigurationError, match="for servers"):
         aiopquic.QuicConfiguration(preferred_addresses=[("192.0.2.1", 443)])
     with pytest.raises(ConfigurationError, match="max_paths is 1 to 8 paths"):

@@ -90,6 +90,11 @@ typedef struct aiopq_config {
     const char *keylog_file;        /* NULL: off */
     const char *qlog_dir;           /* NULL: off */
     const char *congestion_control; /* a name picoquic knows */
+    const char *congestion_options; /* in that controller's words; NULL for none */
+    uint64_t max_congestion_window; /* bytes; 0: no limit */
+    bool no_ack_frequency;          /* draft-ietf-quic-ack-frequency is not offered */
+    bool no_spin_bit;               /* RFC 9000 section 17.4: a random value */
+    uint8_t connection_id_length;   /* of our ids; 0: picoquic's own */
     uint32_t cipher_suite;          /* IANA number; 0 leaves picoquic's list */
     uint16_t
         key_exchange_groups[AIOPQ_KEY_EXCHANGE_MAX]; /* IANA numbers, the preferred first; 0 ends the list.

@@ -167,6 +167,8 @@ typedef struct aiopq_conn_stats {
     uint64_t max_spurious_rtt, max_reorder_delay, max_reorder_gap;
     uint64_t bytes_sent, bytes_received;               /* UDP payload on the path */
     uint64_t stream_bytes_sent, stream_bytes_received; /* STREAM frame payload */
+    uint64_t ecn_received[3]; /* packets marked ECT(0), ECT(1) and CE (RFC 9000 section 13.4) */
+    uint64_t ecn_reported[3]; /* the same of ours, by what the peer reports */
 } aiopq_conn_stats_t;
 
 /* What became of a request, and the bytes that it asked for. */

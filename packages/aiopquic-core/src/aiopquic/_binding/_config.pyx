@@ -51,6 +51,11 @@ cdef list fill_config(aiopq_config_t *config, settings):
     config.keylog_file = as_text(settings.keylog_file, keep)
     config.qlog_dir = as_text(settings.qlog_dir, keep)
     config.congestion_control = as_text(settings.congestion_control, keep)
+    config.congestion_options = as_text(settings.congestion_options, keep)
+    config.max_congestion_window = settings.max_congestion_window
+    config.no_ack_frequency = not settings.offers_ack_frequency
+    config.no_spin_bit = not settings.shows_spin_bit
+    config.connection_id_length = settings.connection_id_length
     config.version = settings.version
     config.desired_version = settings.desired_version
     config.pmtud = {"basic": AIOPQ_PMTUD_BASIC, "delayed": AIOPQ_PMTUD_DELAYED,

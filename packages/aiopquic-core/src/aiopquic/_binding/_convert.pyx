@@ -231,4 +231,10 @@ cdef stats_dict(aiopq_conn_stats_t *s):
         "bytes_received": s.bytes_received,
         "stream_bytes_sent": s.stream_bytes_sent,
         "stream_bytes_received": s.stream_bytes_received,
+        "ecn_ect0_received": s.ecn_received[0],
+        "ecn_ect1_received": s.ecn_received[1],
+        "ecn_ce_received": s.ecn_received[2],
+        "ecn_ect0_reported": s.ecn_reported[0],
+        "ecn_ect1_reported": s.ecn_reported[1],
+        "ecn_ce_reported": s.ecn_reported[2],
     }

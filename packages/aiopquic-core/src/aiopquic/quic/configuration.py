@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,9 @@ _PATHS = (
 _MAX_KEY_UPDATE_INTERVAL = 1 << 22
 
 _PMTUD = ("basic", "delayed", "blocked")
+
+#: What picoquic reads of a controller's options; it stops at nothing that it does not know.
+_CONGESTION_OPTIONS = re.compile(r"(?=.)(T\d{1,9})?(Q\d{1,3}(\.\d{1,6})?)?")
 
 #: ``verify_mode`` values: asked for by name, or by the constants of ``ssl``.
 _VERIFY_MODES = (None, ssl.CERT_NONE, ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED)
@@ -125,6 +129,17 @@ class QuicConfiguration:
     driver: str = "thread"
     """``"thread"``: a network thread of its own, for throughput. ``"inline"``: the asyncio loop moves the datagrams
     itself, for the lowest latency of small messages and for many idle connections; Linux only."""
+    congestion_control_options: str | None = None
+    """For bbr and bbr1: "T" and microseconds, the round-trip time behind a Wi-Fi that is suspended at times; "Q" and
+    a number, the quantum ratio; "T100000Q2.5" is both."""
+    max_congestion_window: int | None = None
+    "Bytes that may be in flight on a path whatever the controller thinks, which bounds their memory. None: no limit."
+    ack_frequency: bool = True
+    "Have the peer acknowledge less often where that pays (draft-ietf-quic-ack-frequency), and do so for it."
+    spin_bit: bool = True
+    "Let observers of the path measure round trips, on most connections (RFC 9000 section 17.4)."
+    connection_id_length: int = 8
+    "Bytes of this side's connection ids, 4 to 20."
     handshake_timeout: float = 10.0
     "Seconds a handshake may take; for connect(), from the look-up of the name on, over all addresses."
     connection_attempt_delay: float = 0.25
@@ -142,8 +157,8 @@ class QuicConfiguration:
     max_paths: int = 1
     "Paths that a connection may have at once, 1 to 8; 2 or more offers multipath (draft-ietf-quic-multipath)."
     preferred_addresses: Sequence[tuple[str, int]] | None = None
-    """Server: an IP literal and a port, at most one per family, where clients are asked to go on after the handshake
-    (RFC 9000 section 9.6); the server listens there, too."""
+    """Server: an IPv4 address and a port, or that and an IPv6 address with the same port, where clients are asked to go
+    on after the handshake (RFC 9000 section 9.6); the server listens there, too."""
     max_connections: int = 256
     "Server: connections that may be open at once; more are refused."
     cipher_suite: int | None = None
@@ -293,6 +308,9 @@ class QuicConfiguration:
             self._require(name, 0, 1 << 60, "streams")
         self._require("stream_ring_cap", 1, 1 << 40, "bytes")
         self._require("max_paths", 1, 8, "paths")
+        self._require("connection_id_length", 4, 20, "bytes")
+        if self.max_congestion_window is not None:
+            self._require("max_congestion_window", 15360, 1 << 40, "bytes, or None")
         self._require("max_connections", 1, 1 << 24, "connections")
         if self.tx_max_queued_bytes is not None:
             self._require("tx_max_queued_bytes", 0, 1 << 50, "bytes, or None")
@@ -328,8 +346,10 @@ class QuicConfiguration:
         if self.pmtud not in _PMTUD:
             raise ConfigurationError(f'pmtud is "basic", "delayed" or "blocked", not {self.pmtud!r}')
         runs_inline(self.driver)
-        if not isinstance(self.early_data, bool):
-            raise ConfigurationError(f"early_data is True or False, not {self.early_data!r}")
+        self._validate_congestion_options()
+        for switch in ("ack_frequency", "spin_bit", "early_data"):
+            if not isinstance(getattr(self, switch), bool):
+                raise ConfigurationError(f"{switch} is True or False, not {getattr(self, switch)!r}")
         if self.verify_mode not in _VERIFY_MODES:
             raise ConfigurationError(f"verify_mode is None or a VerifyMode of ssl, not {self.verify_mode!r}")
         if self.ip_family not in (None, socket.AF_INET, socket.AF_INET6):
@@ -337,13 +357,24 @@ class QuicConfiguration:
         if self.qlog_dir is not None and not Path(self.qlog_dir).is_dir():
             raise ConfigurationError(f"qlog_dir {str(self.qlog_dir)!r} is not an existing folder")
 
+    def _validate_congestion_options(self) -> None:
+        options, name = self.congestion_control_options, self.congestion_control_algorithm
+        if options is None:
+            return
+        is_known = name in ("bbr", "bbr1") and isinstance(options, str)
+        if not is_known or not _CONGESTION_OPTIONS.fullmatch(options):
+            raise ConfigurationError(
+                'congestion_control_options are for bbr and bbr1: "T" and microseconds, "Q" and a number, or both in '
+                f"this order, not {options!r} for {name}"
+            )
+
     def _validate_preferred(self) -> None:
         wanted = self.preferred_addresses
         if wanted is None:
             return
         if self.is_client:
             raise ConfigurationError("preferred_addresses is for servers: a client follows its server's")
-        families = set()
+        families, ports = [], set()
         for entry in wanted if isinstance(wanted, list | tuple) else [wanted]:
             literal: ipaddress.IPv4Address | ipaddress.IPv6Address | None
             try:
@@ -356,9 +387,13 @@ class QuicConfiguration:
                     "preferred_addresses are IP literals and ports that clients can reach, such as "
                     f'[("192.0.2.1", 443)], not {wanted!r}'
                 )
-            families.add(literal.version)
-        if len(families) != len(wanted):
-            raise ConfigurationError(f"preferred_addresses has one address per family at most, not {wanted!r}")
+            families.append(literal.version)
+            ports.add(port)
+        if sorted(families) not in ([4], [4, 6]) or len(ports) != 1:
+            raise ConfigurationError(  # picoquic sends the IPv4 port for both
+                "preferred_addresses has an IPv4 address, and at most an IPv6 address with the same port beside it, "
+                f"not {wanted!r}"
+            )
 
     def _validate_groups(self) -> None:
         groups = self.key_exchange_groups

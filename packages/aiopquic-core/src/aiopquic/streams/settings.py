@@ -23,7 +23,12 @@ class SharedSettings(TypedDict, total=False):
     cafile: StrPath | None
     capath: StrPath | None
     cipher_suite: int | None
+    ack_frequency: bool
     congestion_control_algorithm: str | None
+    congestion_control_options: str | None
+    connection_id_length: int
+    max_congestion_window: int | None
+    spin_bit: bool
     datagram_max_payload: int | None
     datagram_ring_bytes: int
     driver: str

@@ -37,6 +37,12 @@ class ConnectionStats:
     stream_bytes_sent: int
     "Application bytes in STREAM frames, without those sent again."
     stream_bytes_received: int
+    ecn_received: int
+    "Packets of the peer's that came with an ECN mark of any kind (RFC 9000 section 13.4)."
+    ecn_ce_received: int
+    "Those among them that the network has marked: it is congested."
+    ecn_ce_reported: int
+    "Packets of ours of which the peer says so."
     datagrams_sent: int
     datagrams_received: int
     datagrams_dropped: int
@@ -66,6 +72,9 @@ class ConnectionStats:
             bytes_received=snapshot["bytes_received"],
             stream_bytes_sent=snapshot["stream_bytes_sent"],
             stream_bytes_received=snapshot["stream_bytes_received"],
+            ecn_received=sum(snapshot[f"ecn_{mark}_received"] for mark in ("ect0", "ect1", "ce")),
+            ecn_ce_received=snapshot["ecn_ce_received"],
+            ecn_ce_reported=snapshot["ecn_ce_reported"],
             datagrams_sent=datagrams["sent"],
             datagrams_received=datagrams["received"],
             datagrams_dropped=datagrams["dropped_received"],
