@@ -242,6 +242,14 @@ static void keep_answer(peer_t *peer, const aiopq_event_t *event)
     memcpy(peer->answer, answer->bytes, answer->length < room ? answer->length : room);
 }
 
+static void keep_id(aiopq_connection_id_t *ids, size_t *count, const aiopq_connection_id_t *id)
+{
+    if (*count < CONNECTION_IDS) {
+        ids[*count] = *id;
+    }
+    (*count)++;
+}
+
 static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
 {
     switch (event->type) {
@@ -257,13 +265,11 @@ static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
         break;
     case AIOPQ_EVENT_CONN_ID_ISSUED:
         CHECK(peer->is_ready);
-        CHECK(peer->issued_count < 64);
-        peer->issued[peer->issued_count++] = *(aiopq_connection_id_t *)event->detail;
+        keep_id(peer->issued, &peer->issued_count, event->detail);
         break;
     case AIOPQ_EVENT_CONN_ID_RETIRED:
         CHECK(peer->is_ready);
-        CHECK(peer->retired_count < 64);
-        peer->retired[peer->retired_count++] = *(aiopq_connection_id_t *)event->detail;
+        keep_id(peer->retired, &peer->retired_count, event->detail);
         break;
     case AIOPQ_EVENT_CONN_CLOSED:
         peer->is_closed = true;

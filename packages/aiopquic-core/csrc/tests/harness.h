@@ -24,6 +24,8 @@ typedef enum fate {
 
 #define DATAGRAM_NUMBERS 4096u /* 1 to one less are given */
 
+#define CONNECTION_IDS 8 /* that are kept */
+
 /* What is known of a connection; lives as long as its endpoint. */
 typedef struct peer {
     aiopq_conn_t *conn; /* a reference */
@@ -44,10 +46,10 @@ typedef struct peer {
     uint64_t path_changes[5];        /* events by aiopq_path_change_t */
     aiopq_path_event_t path;         /* the last */
     uint64_t path_answers;
-    aiopq_path_answer_t path_answer;          /* the last */
-    aiopq_path_info_t paths[AIOPQ_PATHS_MAX]; /* that it told of */
-    aiopq_connection_id_t issued[64], retired[64];
-    size_t issued_count, retired_count;
+    aiopq_path_answer_t path_answer;                                       /* the last */
+    aiopq_path_info_t paths[AIOPQ_PATHS_MAX];                              /* that it told of */
+    aiopq_connection_id_t issued[CONNECTION_IDS], retired[CONNECTION_IDS]; /* the first of them */
+    size_t issued_count, retired_count;                                    /* of all */
     bool holds_datagrams;                    /* those that arrive are not taken */
     uint64_t datagram_count, datagram_bytes; /* taken */
     uint64_t datagram_readable_count, datagram_writable_count;

@@ -166,9 +166,73 @@ static void server_follows_a_nat(void)
     pair_dispose(&pair);
 }
 
+static const aiopq_path_info_t *path_of(const peer_t *peer, uint64_t id)
+{
+    for (size_t i = 0; i < peer->path_answer.path_count; i++) {
+        if (peer->paths[i].id == id) {
+            return &peer->paths[i];
+        }
+    }
+    return NULL;
+}
+
+static void paths_come_and_go(void)
+{
+    pair_prepare(&pair);
+    pair.server.config.max_paths = pair.client.config.max_paths = 2;
+    pair_start(&pair);
+    peer_t *client = pair_connect(&pair);
+    peer_t *server = pair.server.peers;
+    CHECK(client->info.has_multipath && server->info.has_multipath);
+    CHECK_EQUAL(
+        answer(client, (aiopq_path_request_t){.wish = AIOPQ_PATH_ADD, .local_address = loopback(2, 0)}),
+        AIOPQ_PATH_DONE);
+    uint64_t id = client->paths[0].id;
+    CHECK(id != 0);
+    flow_t *flow = flow_open(client, 0);
+    CHECK_EQUAL(aiopq_stream_set_path(flow->stream, id), AIOPQ_OK);
+    flow_send(flow, 300000, true);
+    WAIT(&pair, flow_find(&pair.server, 0) != NULL && flow_find(&pair.server, 0)->received == 300000);
+    CHECK_EQUAL(answer(client, (aiopq_path_request_t){.wish = AIOPQ_PATH_LIST}), AIOPQ_PATH_DONE);
+    CHECK_EQUAL(client->path_answer.path_count, 2);
+    CHECK(path_of(client, id)->bytes_sent > 300000);
+    CHECK_EQUAL(host_of(&path_of(client, id)->local_address), INADDR_LOOPBACK + 1);
+    CHECK_EQUAL(answer(client, (aiopq_path_request_t){.wish = AIOPQ_PATH_BACK_UP, .id = id}),
+                AIOPQ_PATH_DONE);
+    CHECK_EQUAL(answer(client, (aiopq_path_request_t){.wish = AIOPQ_PATH_USE, .id = 99}), AIOPQ_PATH_UNKNOWN);
+    CHECK_EQUAL(answer(client, (aiopq_path_request_t){.wish = AIOPQ_PATH_ABANDON}), AIOPQ_PATH_DONE);
+    CHECK_EQUAL(answer(client, (aiopq_path_request_t){.wish = AIOPQ_PATH_ABANDON, .id = id}),
+                AIOPQ_PATH_LAST);
+    WAIT(&pair,
+         client->path_changes[AIOPQ_PATH_DELETED] == 1 && server->path_changes[AIOPQ_PATH_DELETED] == 1);
+    move_bytes(client, 4);
+    CHECK_EQUAL(aiopq_conn_ping(client->conn, 5), AIOPQ_OK);
+    WAIT(&pair, client->ping_count == 1);
+    pair_dispose(&pair);
+}
+
+static void the_server_prefers_another_address(void)
+{
+    pair_prepare(&pair);
+    pair_simulate(&pair, 1, &(aiopq_link_config_t){.delay_us = 10000});
+    pair.server.config.preferred_addresses[0] = loopback(7, 4433);
+    pair_start(&pair);
+    peer_t *client = pair_connect(&pair);
+    WAIT(&pair, client->path_changes[AIOPQ_PATH_AVAILABLE] == 1);
+    CHECK_EQUAL(host_of(&client->path.peer_address), INADDR_LOOPBACK + 6);
+    CHECK_EQUAL(port_of(&client->path.peer_address), 4433);
+    move_bytes(client, 0);
+    pair_dispose(&pair);
+}
+
 static const test_case_t cases[] = {
-    TEST(client_moves_to_another_address), TEST(client_moves_again_and_again),
-    TEST(failure_leaves_it_where_it_was),  TEST(nobody_answers_there),
-    TEST(closed_while_it_tries),           TEST(server_follows_a_nat),
+    TEST(client_moves_to_another_address),
+    TEST(client_moves_again_and_again),
+    TEST(failure_leaves_it_where_it_was),
+    TEST(nobody_answers_there),
+    TEST(closed_while_it_tries),
+    TEST(server_follows_a_nat),
+    TEST(paths_come_and_go),
+    TEST(the_server_prefers_another_address),
 };
 TEST_MAIN(cases)

@@ -82,6 +82,7 @@ static void act_on_stream(flow_t *flow)
         break;
     case 2:
         (void)aiopq_stream_set_priority(stream, (uint8_t)pick(256));
+        (void)aiopq_stream_set_path(stream, pick(3));
         break;
     case 3:
         (void)aiopq_stream_want_writable(stream);
@@ -121,6 +122,19 @@ static void act_on_datagrams(peer_t *peer)
     }
 }
 
+/* Clients try, and servers are refused. */
+static void act_on_paths(peer_t *peer)
+{
+    static uint64_t request;
+    aiopq_path_request_t wanted = {
+        .request = ++request, .wish = (aiopq_path_wish_t)pick(AIOPQ_PATH_WATCH + 1), .id = pick(3)};
+    if (wanted.wish == AIOPQ_PATH_CANCEL) {
+        wanted.id = request - pick(8);
+    }
+    wanted.rtt_change_us = pick(1000);
+    (void)aiopq_conn_request_path(peer->conn, &wanted);
+}
+
 static void act(endpoint_t *endpoint)
 {
     peer_t *peer = pick_open_peer(endpoint);
@@ -141,6 +155,8 @@ static void act(endpoint_t *endpoint)
         (void)aiopq_conn_update_keys(peer->conn, choice);
     } else if (choice < 9 && peer != NULL) {
         (void)aiopq_conn_want_streams(peer->conn, pick(100), pick(100));
+    } else if (choice < 11 && peer != NULL) {
+        act_on_paths(peer);
     } else if (choice < 25 && peer != NULL) {
         open_stream(peer);
     } else if (choice < 40 && peer != NULL) {
@@ -231,6 +247,7 @@ static void engines_that_vanish_leave_nothing(void)
     seed = chosen_seed(7);
     for (int round = 0; round < 10; round++) {
         pair_prepare(&pair);
+        pair.client.config.max_paths = pair.server.config.max_paths = (uint8_t)(1 + round % 3);
         pair.client.config.use_portable_loop = round % 4 >= 2;
         pair.server.config.use_portable_loop = round % 4 == 1 || round % 4 == 2;
         pair_start(&pair);
