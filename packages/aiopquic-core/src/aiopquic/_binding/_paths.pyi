@@ -1,0 +1,1 @@
+from aiopquic._paths import PATH_WISHES as PATH_WISHES
