@@ -75,20 +75,22 @@ class Nat(asyncio.DatagramProtocol):
 
     async def move(self) -> None:
         """Another port towards the server; what comes for the one before is lost."""
-        if self.back is not None:
-            self.back.close()
-        nat = self
+        nat, before = self, self.back
 
         class Back(asyncio.DatagramProtocol):
             def datagram_received(self, data: bytes, addr: Any) -> None:
-                nat.front.sendto(data, nat.client)
+                if not nat.front.is_closing():
+                    nat.front.sendto(data, nat.client)
 
         loop = asyncio.get_running_loop()
         self.back, _ = await loop.create_datagram_endpoint(Back, local_addr=("127.0.0.1", 0))
+        if before is not None:
+            before.close()
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self.client = addr
-        self.back.sendto(data, self.server)
+        if not self.back.is_closing():
+            self.back.sendto(data, self.server)
 
     @property
     def address(self) -> tuple[str, int]:
