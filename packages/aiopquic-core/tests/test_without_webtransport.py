@@ -7,8 +7,16 @@ import sys
 
 import pytest
 
-#: Where the package is installed, too, the import system is told that it is not.
-WITHOUT = "import sys; sys.modules['aiopquic_webtransport'] = None\n"
+#: Ahead of what finds modules: the package can't be found, for the reason that is filled in.
+FINDER = """
+import importlib.abc, sys
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "aiopquic_webtransport":
+            raise ModuleNotFoundError("no module named REASON", name="REASON")
+sys.meta_path.insert(0, Missing())
+"""
+WITHOUT = FINDER.replace("REASON", "aiopquic_webtransport")
 INSTALL = "pip install 'aiopquic-core[webtransport]'"
 
 
@@ -33,16 +41,7 @@ def test_the_import_names_the_extra(statement: str):
 
 def test_a_package_that_is_there_and_fails_tells_why():
     """What it can't find itself is not taken for its absence."""
-    code = (
-        "import sys, importlib.abc\n"
-        "class Broken(importlib.abc.MetaPathFinder):\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'aiopquic_webtransport':\n"
-        "            raise ModuleNotFoundError('no module named other', name='other')\n"
-        "sys.meta_path.insert(0, Broken())\n"
-        "import aiopquic.asyncio.webtransport\n"
-    )
-    done = run(code)
+    done = run(FINDER.replace("REASON", "other") + "import aiopquic.asyncio.webtransport")
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == "ModuleNotFoundError: no module named other"
 
