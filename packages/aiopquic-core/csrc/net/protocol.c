@@ -319,7 +319,7 @@ static void on_reset(aiopq_conn_t *conn, aiopq_stream_t *stream)
     if (stream->role == AIOPQ_ROLE_WAITING) {
         stream->claiming->is_reset = !atomic_load_explicit(&stream->is_fin_received, memory_order_relaxed);
         stream->claiming->reset_code = code;
-    } else if (stream->role != AIOPQ_ROLE_REFUSED) {
+    } else if (stream->role == AIOPQ_ROLE_UNCLAIMED || stream->role == AIOPQ_ROLE_OWN) {
         if (stream->role == AIOPQ_ROLE_UNCLAIMED) {
             stream->role = AIOPQ_ROLE_OWN;
         }
@@ -341,11 +341,25 @@ static void on_stop_sending(aiopq_conn_t *conn, aiopq_stream_t *stream)
     }
 }
 
+static int on_prepare(aiopq_conn_t *conn, aiopq_stream_t *stream, void *context, size_t space)
+{
+    if (stream->role == AIOPQ_ROLE_ENDED && stream->reset.is_due) {
+        return aiopq_on_prepare_to_send(conn, stream, context, space);
+    }
+    (void)picoquic_provide_stream_data_buffer(context, 0, 0, 0);
+    return 0;
+}
+
 static void on_released(aiopq_conn_t *conn, aiopq_stream_t *stream)
 {
+    if (stream->role == AIOPQ_ROLE_ENDED) {
+        (void)aiopq_on_stream_released(conn, stream);
+        return;
+    }
     if (stream->role == AIOPQ_ROLE_WAITING) {
         stream->claiming->is_released = true;
     } else if (stream->role == AIOPQ_ROLE_OWN && conn->protocol.state != NULL && !conn->is_announced) {
+        stream->role = AIOPQ_ROLE_REFUSED; /* picoquic still has it, and forgets it next */
         conn->protocol.functions->released(conn->protocol.state, stream->id);
     }
     aiopq_credit_stream_over(conn, stream->id);
@@ -357,8 +371,7 @@ int aiopq_protocol_dispatch(aiopq_conn_t *conn, aiopq_stream_t *stream, const ui
 {
     switch (event) {
     case picoquic_callback_prepare_to_send:
-        (void)picoquic_provide_stream_data_buffer((void *)(uintptr_t)bytes, 0, 0, 0);
-        return 0;
+        return on_prepare(conn, stream, (void *)(uintptr_t)bytes, length);
     case picoquic_callback_stream_released:
         on_released(conn, stream);
         return 0;
@@ -408,6 +421,7 @@ static void end_stream(aiopq_stream_t *stream, uint64_t error_code)
         aiopq_emit(conn->engine, AIOPQ_EVENT_STREAM_RESET, conn, stream, error_code, NULL);
         aiopq_stop_receiving(stream, error_code);
     }
+    stream->role = AIOPQ_ROLE_ENDED; /* what the peer says of it now is an answer to this, or late */
 }
 
 void aiopq_protocol_end_scope(aiopq_conn_t *conn, uint64_t scope, uint64_t error_code)

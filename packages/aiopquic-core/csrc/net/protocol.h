@@ -13,7 +13,8 @@ typedef enum aiopq_stream_role {
     AIOPQ_ROLE_UNCLAIMED, /* the protocol can't tell yet */
     AIOPQ_ROLE_OWN,       /* the protocol's */
     AIOPQ_ROLE_WAITING,   /* the application's, once its scope is open */
-    AIOPQ_ROLE_REFUSED    /* nobody's: what still comes is dropped */
+    AIOPQ_ROLE_REFUSED,   /* nobody's: what still comes is dropped */
+    AIOPQ_ROLE_ENDED /* the application's, in a scope that is over: it hears of nothing but the release */
 } aiopq_stream_role_t;
 
 /* What is kept of a stream until its role is settled. */

@@ -37,7 +37,9 @@ static aiopq_status_t open_own(aiopq_conn_t *conn, uint64_t stream_id, aiopq_str
     if (is_over(conn) || aiopq_is_stream_forgotten(conn->cnx, stream_id, &exists)) {
         return AIOPQ_CLOSED;
     }
-    if (exists || !aiopq_stream_is_ours(conn, stream_id)) {
+    /* picoquic makes the streams with lower ids, too, when one is opened: those are nobody's yet. */
+    if (!aiopq_stream_is_ours(conn, stream_id) ||
+        (exists && aiopq_stream_context(conn->cnx, stream_id) != NULL)) {
         return AIOPQ_INVALID;
     }
     *stream = aiopq_stream_create(conn, stream_id);

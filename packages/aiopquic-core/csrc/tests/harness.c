@@ -37,6 +37,14 @@ flow_t *flow_open(peer_t *peer, uint64_t stream_id)
     return flow_new(peer, stream);
 }
 
+flow_t *flow_open_scoped(peer_t *peer, uint64_t stream_id, uint64_t scope, aiopq_bytes_t preface)
+{
+    aiopq_stream_t *stream;
+    CHECK_EQUAL(aiopq_stream_new_scoped(peer->conn, stream_id, scope, preface, &stream), AIOPQ_OK);
+    CHECK_EQUAL(aiopq_stream_scope(stream), scope);
+    return flow_new(peer, stream);
+}
+
 flow_t *flow_find(const endpoint_t *endpoint, uint64_t stream_id)
 {
     for (flow_t *flow = endpoint->flows; flow != NULL; flow = flow->next) {
@@ -250,6 +258,16 @@ static void keep_id(aiopq_connection_id_t *ids, size_t *count, const aiopq_conne
     (*count)++;
 }
 
+static void keep_message(peer_t *peer, const aiopq_protocol_message_t *message)
+{
+    peer->message_count++;
+    peer->message_kind = message->kind;
+    peer->message_uid = message->uid;
+    peer->message_length = message->length;
+    memcpy(peer->message, message->data,
+           message->length < sizeof(peer->message) ? message->length : sizeof(peer->message));
+}
+
 static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
 {
     switch (event->type) {
@@ -303,6 +321,9 @@ static void on_conn_event(peer_t *peer, const aiopq_event_t *event)
         memcpy(peer->paths, answer->paths, answer->path_count * sizeof(peer->paths[0]));
         break;
     }
+    case AIOPQ_EVENT_PROTOCOL:
+        keep_message(peer, event->detail);
+        break;
     case AIOPQ_EVENT_DATAGRAMS_READABLE:
         peer->datagram_readable_count++;
         if (!peer->holds_datagrams) {

@@ -8,6 +8,7 @@
 #include "aiopquic/engine.h"
 #include "aiopquic/network.h"
 #include "aiopquic/path.h"
+#include "aiopquic/protocol.h"
 #include "aiopquic/stream.h"
 #include "certificate.h"
 #include "test.h"
@@ -50,6 +51,11 @@ typedef struct peer {
     aiopq_path_info_t paths[AIOPQ_PATHS_MAX];                              /* that it told of */
     aiopq_connection_id_t issued[CONNECTION_IDS], retired[CONNECTION_IDS]; /* the first of them */
     size_t issued_count, retired_count;                                    /* of all */
+    uint64_t message_count; /* PROTOCOL events; the last one below */
+    int32_t message_kind;
+    uint64_t message_uid;
+    size_t message_length;
+    uint8_t message[64];
     bool holds_datagrams;                    /* those that arrive are not taken */
     uint64_t datagram_count, datagram_bytes; /* taken */
     uint64_t datagram_readable_count, datagram_writable_count;
@@ -156,6 +162,9 @@ uint64_t pair_now_us(pair_t *pair);
 
 /* A stream of our own. */
 flow_t *flow_open(peer_t *peer, uint64_t stream_id);
+
+/* One in a scope of the connection's protocol. */
+flow_t *flow_open_scoped(peer_t *peer, uint64_t stream_id, uint64_t scope, aiopq_bytes_t preface);
 
 /* The same stream as another endpoint sees it, NULL while it does not. */
 flow_t *flow_find(const endpoint_t *endpoint, uint64_t stream_id);
