@@ -1,7 +1,7 @@
 """Run tests; one that fails is run five times more, alone, and is called unsteady when it passes each time.
 
     python ci/run_tests.py --seconds 900 pytest -n 2 packages
-    python ci/run_tests.py --seconds 900 ctest --test-dir build/ctest/release -j 2
+    python ci/run_tests.py --seconds 900 ctest --test-dir build/ctests/release -j 2
 
 The exit code is 0 when what failed was unsteady and there are at most three such tests: in this run, or in all runs
 that share the file that UNSTEADY_FILE names, to which each is added with the output of its failure. What chance does

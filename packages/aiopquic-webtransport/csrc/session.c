@@ -106,7 +106,12 @@ void wt_session_close(h3_request_t *request, const uint8_t *data, size_t length)
     request->state = H3_REQUEST_CLOSING;
     /* The streams first: what they still send would come behind the end of their session. */
     aiopq_protocol_end_scope(request->h3->conn, request->id, WT_SESSION_GONE);
-    h3_request_send_frame(request, H3_FRAME_DATA, &capsule, true);
+    if (request->has_ended) { /* the peer has stopped us, and need not say anything more */
+        aiopq_protocol_stop(request->h3->conn, request->id, WT_SESSION_GONE);
+        wt_session_end(request, WT_END_OURS, 0, NULL, 0);
+    } else {
+        h3_request_send_frame(request, H3_FRAME_DATA, &capsule, true);
+    }
     wt_bytes_free(&capsule);
 }
 
