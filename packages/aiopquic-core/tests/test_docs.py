@@ -27,7 +27,8 @@ PAGES = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", EXAMPLES / "README.md", *DOCS.rglob("*.md")]
 )
 PACKAGE = ROOT / "packages" / "aiopquic-core"
-CSRC_TESTS = PACKAGE / "csrc" / "tests"
+WEBTRANSPORT = ROOT / "packages" / "aiopquic-webtransport"
+TEST_FOLDERS = [package / part for package in (PACKAGE, WEBTRANSPORT) for part in ("tests", "csrc/tests")]
 #: What a path on a page may be relative to.
 BASES = (ROOT, PACKAGE, PACKAGE / "csrc", PACKAGE / "src" / "aiopquic", PACKAGE / "tests", DOCS, ROOT / "third_party")
 SOURCES = ("csrc/**/*.[ch]", "src/**/*.py", "src/**/*.pyx", "src/**/*.pxd", "cmake/*", "CMakeLists.txt")
@@ -186,8 +187,8 @@ def test_named_tests_exist() -> None:
     assert len(named) > 50
     for file, name in named:
         wanted = f"def {name}(" if file.endswith(".py") else f"TEST({name})"
-        folders = (PACKAGE / "tests", CSRC_TESTS, ROOT / "packages" / "aiopquic-webtransport" / "tests")
-        found = [folder / file for folder in folders if (folder / file).exists()]
+        found = [folder / file for folder in TEST_FOLDERS if (folder / file).exists()]
+        assert found, f"there is no {file}"
         assert any(wanted in path.read_text() for path in found), f"{file} has no {name}"
 
 

@@ -101,12 +101,14 @@ static void toy_data(void *state, uint64_t stream_id, const uint8_t *bytes, size
     toy_t *toy = state;
     aiopq_protocol_tell(toy->conn, EVENT_BYTES, stream_id, bytes, length);
     for (size_t i = 0; i + 1 < length; i++) {
-        if (bytes[i] == 'o') {
+        if (bytes[i] == 'x') {
+            aiopq_protocol_close(toy->conn, ERROR_CLOSE, "because");
+        } else if (bytes[i + 1] >= SCOPES) {
+            continue;
+        } else if (bytes[i] == 'o') {
             toy_open(toy, bytes[i + 1]);
         } else if (bytes[i] == 'e') {
             toy_close(toy, bytes[i + 1]);
-        } else if (bytes[i] == 'x') {
-            aiopq_protocol_close(toy->conn, ERROR_CLOSE, "because");
         }
     }
     if (is_fin) {

@@ -92,7 +92,7 @@ static void run_one(uint64_t seed)
 
 static void streams_at_random(void)
 {
-    for (uint64_t seed = 1; seed <= TEST_SCALE(60000, 8000); seed++) {
+    for (uint64_t seed = 1; seed <= TEST_SCALE(20000, 3000); seed++) {
         run_one(seed);
     }
 }
