@@ -34,7 +34,7 @@ static h3_decoded_t take_string(wt_reader_t *reader, uint8_t mask, wt_bytes_t *t
         wt_put(text, at, (size_t)length);
         return H3_DECODED;
     }
-    uint8_t decoded[4096];
+    uint8_t decoded[H3_FIELD_SECTION_MAX / 5 * 8];
     size_t decoded_length = 0;
     if (length > sizeof(decoded) / 8 * 5) {
         return H3_DECODE_TOO_LARGE;

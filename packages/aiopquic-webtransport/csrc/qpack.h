@@ -8,8 +8,8 @@
 #include "bytes.h"
 
 /* What a field section may come to, decoded, with 32 bytes for each field (RFC 9114 section 4.2.2); announced in our
- * SETTINGS. The coded form is never longer. */
-#define H3_FIELD_SECTION_MAX 65536
+ * SETTINGS. The coded form is never longer. A peer may have begun one on each of its streams. */
+#define H3_FIELD_SECTION_MAX 16384
 #define H3_FIELDS_MAX 256
 
 typedef enum h3_decoded {

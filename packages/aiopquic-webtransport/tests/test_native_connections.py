@@ -1,4 +1,4 @@
-"""The native half of WebTransport on a connection: several sessions, other protocols beside it, refusals and violations."""
+"""The native half of WebTransport on a connection: several sessions, other protocols, refusals and violations."""
 
 from __future__ import annotations
 
@@ -134,7 +134,8 @@ async def test_other_protocols_on_the_same_port(quic_certificate: CertificateFil
         await pair.server.until(lambda: 0 in pair.server.streams and pair.server.streams[0].fin)
         assert pair.server.streams[0].stream.scope == -1
         assert bytes(pair.server.streams[0].data).startswith(b"\x40\x41\x00 is")
-        assert not pair.server.events and not pair.client.events
+        assert not pair.server.events
+        assert not pair.client.events
 
 
 async def test_a_violation_closes_with_code_and_reason(quic_certificate: CertificateFiles):

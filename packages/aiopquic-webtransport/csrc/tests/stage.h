@@ -44,6 +44,9 @@ typedef struct stage {
 
 extern stage_t stage;
 
+/* That the protocol has made and not freed. */
+extern int64_t stage_objects;
+
 /* A new connection, whose peer knows everything. */
 void stage_begin(bool is_client);
 
