@@ -168,4 +168,4 @@ async def test_what_the_binding_refuses(quic_certificate: CertificateFiles):
 @pytest.mark.parametrize("capsule", [None, b"aiopquic.protocol"])
 def test_a_protocol_is_a_capsule(capsule: object):
     with pytest.raises(TypeError, match=r"a protocol is a capsule named 'aiopquic.protocol', not"):
-        QuicEngine(configuration=QuicConfiguration(is_client=True), protocols=(capsule,))
+        QuicEngine(configuration=QuicConfiguration(is_client=True, alpn_protocols=["h3"]), protocols=(capsule,))
