@@ -10,6 +10,7 @@ import pytest
 from aiopquic.exceptions import ConnectionClosedError, DatagramError
 from aiopquic.quic.connection import QuicConnection
 from aiopquic.quic.events import ConnectionTerminated, DatagramFrameReceived
+from aiopquic.testing.simnet import SimulatedNetwork, simulated
 
 from .support import Endpoints, Recorder, until
 
@@ -49,16 +50,18 @@ async def test_each_datagram_is_an_event(endpoints: Endpoints):
         assert bytes(event.data) == b"back"
 
 
-async def test_counts(endpoints: Endpoints):
-    async with endpoints.pair() as pair:
-        assert pair.client.quic.max_datagram_payload() == 1200
-        assert pair.client.quic.send_datagram_frame(bytes(1200)) == 1200
-        await pair.peer.wait_for(DatagramFrameReceived)
-        await until(lambda: pair.client.quic.datagrams_acked == 1, "the acknowledgement")
-        assert pair.client.quic.datagrams_lost == 0
-        assert pair.client.quic.datagram_ring_stats()["sent"] == 1
-        assert pair.peer.quic.datagram_ring_stats()["received"] == 1
-    assert pair.client.quic.datagrams_acked == 1, "the counts outlive the connection"
+@simulated()
+async def test_counts(network: SimulatedNetwork, endpoints: Endpoints):
+    with network.host("both ends", "127.0.0.1"):
+        async with endpoints.pair() as pair:
+            assert pair.client.quic.max_datagram_payload() == 1200
+            assert pair.client.quic.send_datagram_frame(bytes(1200)) == 1200
+            await pair.peer.wait_for(DatagramFrameReceived)
+            await until(lambda: pair.client.quic.datagrams_acked == 1, "the acknowledgement")
+            assert pair.client.quic.datagrams_lost == 0
+            assert pair.client.quic.datagram_ring_stats()["sent"] == 1
+            assert pair.peer.quic.datagram_ring_stats()["received"] == 1
+        assert pair.client.quic.datagrams_acked == 1, "the counts outlive the connection"
 
 
 def test_a_late_acknowledgement_is_counted_once(endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch):

@@ -16,6 +16,7 @@ from aiopquic.asyncio import connect
 from aiopquic.exceptions import ConfigurationError, DatagramError, QuicConnectionError
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.connection import QuicConnection
+from aiopquic.testing.simnet import SimulatedNetwork, simulated
 
 from .support import Changes, Endpoints, Recorder, client_configuration, until
 
@@ -222,15 +223,17 @@ async def test_flood_on_a_reader_that_does_not_read(endpoints: Endpoints):
         assert server.readable >= 2
 
 
-async def test_fate_acked(endpoints: Endpoints):
-    async with datagram_pair(endpoints) as (client, server):
-        for uid in range(1, 51):
-            await client.send(b"x" * uid, uid)
-        await client.send(b"nobody asks")
-        await client.changes.wait_for(lambda: len(client.fates) == 50, "all fates")
-        assert all(fates == [DATAGRAM_ACKED] for fates in client.fates.values())
-        await until(lambda: connection_of(client).datagram_stats["acked"] == 51)
-        await server.changes.wait_for(lambda: len(server.taken) == 51, "all datagrams")
+@simulated()
+async def test_fate_acked(network: SimulatedNetwork, endpoints: Endpoints):
+    with network.host("both ends", "127.0.0.1"):
+        async with datagram_pair(endpoints) as (client, server):
+            for uid in range(1, 51):
+                await client.send(b"x" * uid, uid)
+            await client.send(b"nobody asks")
+            await client.changes.wait_for(lambda: len(client.fates) == 50, "all fates")
+            assert all(fates == [DATAGRAM_ACKED] for fates in client.fates.values())
+            await until(lambda: connection_of(client).datagram_stats["acked"] == 51)
+            await server.changes.wait_for(lambda: len(server.taken) == 51, "all datagrams")
 
 
 async def test_fate_lost_when_the_peer_vanished(endpoints: Endpoints):
@@ -245,9 +248,11 @@ async def test_fate_lost_when_the_peer_vanished(endpoints: Endpoints):
         for uid in range(2, 40):
             await client.send(bytes(1000), uid)
         await until(lambda: connection_of(client).is_closed, "the idle timeout")
-        assert client.fates.pop(1) == [DATAGRAM_ACKED]
+        # An acknowledgement that is late on a busy machine comes behind the loss.
+        first = client.fates.pop(1)[0]
+        assert first in (DATAGRAM_ACKED, DATAGRAM_LOST)
         assert all(fates == [DATAGRAM_LOST] for fates in client.fates.values())
-        assert connection_of(client).datagram_stats["lost"] == len(client.fates)
+        assert connection_of(client).datagram_stats["lost"] == len(client.fates) + (first == DATAGRAM_LOST)
         with pytest.raises(QuicConnectionError):
             connection_of(client).try_send_datagram(b"too late")
 

@@ -49,24 +49,26 @@ async def test_receiver_cancelled_after_its_datagram_came(ends: Ends) -> None:
             await cancelled(second)
 
 
-async def test_incoming_datagrams_ends_with_the_connection(ends: Ends) -> None:
+@simulated()
+async def test_incoming_datagrams_ends_with_the_connection(network: SimulatedNetwork, ends: Ends) -> None:
     """What arrived before is still there."""
-    async with ends.pair() as pair:
-        fates = [await pair.client.send_datagram(bytes([number]), track=True) for number in range(3)]
-        assert [await soon(fate.wait()) for fate in fates] == ["acked"] * 3
-        waits = await started(pair.client.receive_datagram())
-        pair.client.close(3, "done")
-        await soon(pair.peer.wait_closed())
-        assert [datagram async for datagram in pair.peer.incoming_datagrams()] == [b"\0", b"\1", b"\2"]
-        with pytest.raises(aiopquic.ConnectionClosedError, match="done"):
-            await pair.peer.receive_datagram()
-        with pytest.raises(aiopquic.ConnectionClosedError, match="done"):
-            await soon(waits)
-        for send in (pair.client.send_datagram, pair.peer.send_datagram):
+    with network.host("both ends", "127.0.0.1"):
+        async with ends.pair() as pair:
+            fates = [await pair.client.send_datagram(bytes([number]), track=True) for number in range(3)]
+            assert [await soon(fate.wait()) for fate in fates] == ["acked"] * 3
+            waits = await started(pair.client.receive_datagram())
+            pair.client.close(3, "done")
+            await soon(pair.peer.wait_closed())
+            assert [datagram async for datagram in pair.peer.incoming_datagrams()] == [b"\0", b"\1", b"\2"]
+            with pytest.raises(aiopquic.ConnectionClosedError, match="done"):
+                await pair.peer.receive_datagram()
+            with pytest.raises(aiopquic.ConnectionClosedError, match="done"):
+                await soon(waits)
+            for send in (pair.client.send_datagram, pair.peer.send_datagram):
+                with pytest.raises(aiopquic.ConnectionClosedError):
+                    await send(b"x")
             with pytest.raises(aiopquic.ConnectionClosedError):
-                await send(b"x")
-        with pytest.raises(aiopquic.ConnectionClosedError):
-            pair.client.try_send_datagram(b"x")
+                pair.client.try_send_datagram(b"x")
 
 
 async def test_sending_waits_for_room(ends: Ends) -> None:
@@ -134,16 +136,18 @@ async def test_senders_that_wait_end_with_the_connection(ends: Ends) -> None:
         assert all(result is None or isinstance(result, aiopquic.ConnectionClosedError) for result in results)
 
 
-async def test_fate(ends: Ends) -> None:
-    async with ends.pair() as pair:
-        fate = pair.client.try_send_datagram(b"x", track=True)
-        assert fate is not None
-        waiters = [await started(fate.wait()) for _ in range(2)]
-        await cancelled(waiters[0])
-        assert await soon(waiters[1]) == "acked"
-        assert (fate.outcome, fate.spurious) == ("acked", False)
-        assert await fate.wait() == "acked"
-        assert (await pair.client.stats()).datagrams_acked == 1
+@simulated()
+async def test_fate(network: SimulatedNetwork, ends: Ends) -> None:
+    with network.host("both ends", "127.0.0.1"):
+        async with ends.pair() as pair:
+            fate = pair.client.try_send_datagram(b"x", track=True)
+            assert fate is not None
+            waiters = [await started(fate.wait()) for _ in range(2)]
+            await cancelled(waiters[0])
+            assert await soon(waiters[1]) == "acked"
+            assert (fate.outcome, fate.spurious) == ("acked", False)
+            assert await fate.wait() == "acked"
+            assert (await pair.client.stats()).datagrams_acked == 1
 
 
 async def test_fate_that_is_not_known_at_the_end(ends: Ends) -> None:
