@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 
 from aiopquic.testing.fixtures import (  # noqa: F401 - fixtures and a hook
@@ -25,6 +26,10 @@ from aiopquic.testing.fixtures import (  # noqa: F401 - fixtures and a hook
 
 from .certificates import Certificates, make_certificates
 from .support import Endpoints
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 #: The loop that the tests run on: "asyncio", or "uvloop".
 TEST_LOOP = os.environ.get("AIOPQUIC_TEST_LOOP", "asyncio")

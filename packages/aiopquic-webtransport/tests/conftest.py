@@ -7,6 +7,7 @@ import gc
 import os
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 
 from aiopquic.testing.fixtures import (  # noqa: F401 - fixtures and a hook
@@ -17,6 +18,10 @@ from aiopquic.testing.fixtures import (  # noqa: F401 - fixtures and a hook
     quic_loop_errors,
 )
 from aiopquic_webtransport.testing import webtransport, webtransport_pair  # noqa: F401 - fixtures
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 #: The loop that the tests run on: "asyncio", or "uvloop".
 TEST_LOOP = os.environ.get("AIOPQUIC_TEST_LOOP", "asyncio")

@@ -292,7 +292,7 @@ static void check_two_threads(bool by_take)
     stress_t stress;
     memset(&stress, 0, sizeof(stress));
     aiopq_byte_queue_init(&stress.queue);
-    stress.total = TEST_SCALE(200000000u, 20000000u);
+    stress.total = TEST_SCALE(50000000u, 10000000u);
     pthread_t producer;
     CHECK_EQUAL(pthread_create(&producer, NULL, produce, &stress), 0);
     uint64_t taken = 0, seen = 0;

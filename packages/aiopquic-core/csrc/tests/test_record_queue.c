@@ -161,7 +161,7 @@ static void dispose_forgets_what_is_left(void)
     }
 }
 
-#define STRESS_RECORDS TEST_SCALE(400000u, 20000u)
+#define STRESS_RECORDS TEST_SCALE(50000u, 10000u)
 #define STRESS_BOUND 65536u /* bytes that may wait */
 
 static size_t stress_size(uint64_t number)

@@ -142,7 +142,7 @@ static void dispose_forgets_what_is_left(void)
     }
 }
 
-#define STRESS_ENTRIES 1000000u
+#define STRESS_ENTRIES 300000u
 #define STRESS_BOUND 5000u /* entries that may wait, so that memory stays small when a thread is held up */
 
 static void *produce(void *argument)

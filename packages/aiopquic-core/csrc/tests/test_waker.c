@@ -101,7 +101,7 @@ static void check_no_wake_is_lost(bool use_pipe)
 {
     stress_t stress;
     memset(&stress, 0, sizeof(stress));
-    stress.rounds = TEST_SCALE(300000, 60000);
+    stress.rounds = TEST_SCALE(50000, 10000);
     CHECK(aiopq_waker_init(&stress.waker, use_pipe));
     pthread_t producer;
     CHECK_EQUAL(pthread_create(&producer, NULL, produce, &stress), 0);

@@ -196,7 +196,10 @@ def test_certificate(run: Run, tmp_path: Path) -> None:
     result = run("certificate", tmp_path / "dev", "--host", "example.net")
     assert result.code == 0
     assert (tmp_path / "dev" / "certificate.pem").exists()
-    assert len(result.out.split()[-1]) == 64
+    told = dict(line.split(maxsplit=1) for line in result.out.splitlines())
+    digest = bytes.fromhex(told["sha256"])
+    assert len(digest) == 32
+    assert str(list(digest)) in told["for"]
 
 
 def test_dev_cert_is_kept_while_it_is_good(server: Server) -> None:

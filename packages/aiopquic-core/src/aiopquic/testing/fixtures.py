@@ -163,6 +163,7 @@ async def quic_loop_errors() -> AsyncIterator[LoopErrors]:
     yield errors
     gc.collect()  # a task that nobody awaited tells when it goes
     try:
-        assert errors.expected or errors == [], "the loop's exception handler was called"
+        told = "; ".join(f"{context.get('message')}: {context.get('exception')!r}" for context in errors)
+        assert errors.expected or not errors, f"the loop's exception handler was called: {told}"
     finally:
         errors.clear()  # tracebacks keep objects alive
