@@ -30,6 +30,8 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
         "import aiopquic.asyncio.webtransport",
         "from aiopquic.asyncio.webtransport import serve_webtransport, WebTransportSession",
         "from aiopquic.asyncio import webtransport",
+        "from aiopquic.asyncio import serve_dispatch",
+        "import aiopquic.asyncio.dispatch",
     ],
 )
 def test_the_import_names_the_extra(statement: str):

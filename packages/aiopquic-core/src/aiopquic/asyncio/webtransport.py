@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 try:
-    _package = importlib.import_module("aiopquic_webtransport.compat")
+    importlib.import_module("aiopquic_webtransport")
 except ModuleNotFoundError as error:
     if error.name != "aiopquic_webtransport":
         raise
@@ -18,6 +18,8 @@ except ModuleNotFoundError as error:
         "WebTransport is a package of its own: pip install 'aiopquic-core[webtransport]'",
         name="aiopquic_webtransport",
     ) from None
+
+_package = importlib.import_module("aiopquic_webtransport.compat")
 
 
 def __getattr__(name: str) -> Any:
