@@ -240,7 +240,7 @@ async def test_an_application_that_accepts_nothing_is_bounded(
     by_events: bool,
 ):
     """Streams that come and go leave room for others, so what waits for the application has a bound of its own."""
-    monkeypatch.setattr("aiopquic_webtransport.session.WAITING_MAX", 100)
+    monkeypatch.setattr("aiopquic.streams._inbox.WAITING_MAX", 100)
     protocol = event_protocol("", lambda session: None, None, None, None) if by_events else WebTransport(hold)
     files = {"certificate": webtransport.certificate, "private_key": webtransport.private_key}
     serving = aiopquic.serve(None, "127.0.0.1", 0, protocols=[protocol], **files)

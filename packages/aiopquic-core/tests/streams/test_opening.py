@@ -210,3 +210,23 @@ async def test_thousand_streams_of_one_byte(ends: Ends) -> None:
             assert await stream.read_all() == b"x"
             if stream.id == 999 * 4 + 2:
                 break
+
+
+async def test_an_application_that_accepts_nothing_is_bounded(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Streams that come and go make room for others, so those that wait have a bound of their own."""
+    monkeypatch.setattr("aiopquic.streams._inbox.WAITING_MAX", 100)
+    async with ends.pair() as pair:
+
+        async def open_for_ever() -> None:
+            while True:
+                await (await pair.client.open_send_stream()).finish()
+
+        with pytest.raises(aiopquic.QuicConnectionError):
+            await soon(open_for_ever())
+        reason = await soon(pair.client.wait_closed())
+        assert reason.error_code == 2
+        assert reason.reason == "too many streams wait to be accepted"
+        assert "more than 100 streams wait to be accepted" in caplog.text
+    caplog.clear()

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeVar, cast, overload
 
 from aiopquic.exceptions import QuicConnectionError
+from aiopquic.streams import _inbox
 from aiopquic.streams._closing import wait_until_delivered
 from aiopquic.streams._inbox import Inbox
 from aiopquic_webtransport import _varint
@@ -41,9 +42,6 @@ _ONE_WAY = _varint.encode(0x54)
 
 STREAMS_IGNORED = 2
 """The code with which a session is closed whose application leaves too many of the peer's streams waiting."""
-
-#: So many: those that have come and gone while nobody accepted them count too, and the peer may open others for them.
-WAITING_MAX = 1 << 14
 
 #: Seconds that aclose() waits for the peer to end its side of the CONNECT stream.
 PEER_SECONDS = 2.0
@@ -384,8 +382,10 @@ class Session:
 
     def _bound(self, waiting: int) -> None:
         """Close the session when too much waits for an application that does not look."""
-        if waiting > WAITING_MAX:
-            logger.error("%r is closed: more than %d streams of its peer's wait to be accepted", self, WAITING_MAX)
+        if waiting > _inbox.WAITING_MAX:
+            logger.error(
+                "%r is closed: more than %d streams of its peer's wait to be accepted", self, _inbox.WAITING_MAX
+            )
             self.close(STREAMS_IGNORED, "too many streams wait to be accepted")
 
     def _datagram_arrived(self, datagram: bytes) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from aiopquic.streams import _inbox
 from aiopquic.streams._base import BaseStream
 from aiopquic.streams.receiving import ReceiveStream
 from aiopquic.streams.stream import Stream
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from aiopquic.streams.connection import Connection
 
 __all__ = ["ConnectionEvents"]
+
+logger = logging.getLogger("aiopquic.connection")
+
+#: The application code of a connection that is closed because its application leaves too many streams waiting.
+STREAMS_IGNORED = 2
 
 
 class ConnectionEvents:
@@ -121,5 +128,9 @@ class ConnectionEvents:
         """A stream of the peer's that nobody has heard of; a protocol's own events may keep it elsewhere."""
         kind = ReceiveStream if stream.id & 2 else Stream
         arrived = kind(self._connection, stream)
-        self._connection._inbox.put(arrived)
+        inbox = self._connection._inbox
+        inbox.put(arrived)
+        if inbox.waiting > _inbox.WAITING_MAX and not self._connection.is_closed:
+            logger.error("%r is closed: more than %d streams wait to be accepted", self._connection, _inbox.WAITING_MAX)
+            self._connection.close(STREAMS_IGNORED, "too many streams wait to be accepted")
         return arrived

@@ -9,7 +9,11 @@ from typing import Self, cast
 from aiopquic.streams.receiving import ReceiveStream
 from aiopquic.streams.stream import Stream
 
-__all__ = ["Inbox", "IncomingStreams"]
+__all__ = ["WAITING_MAX", "Inbox", "IncomingStreams"]
+
+#: The streams that may wait to be accepted. Those that have come and gone while nobody accepted them count too, and the
+#: peer may open others in their place, so the limits of open streams do not bound them.
+WAITING_MAX = 1 << 14
 
 _Arrival = tuple[int, ReceiveStream]
 

@@ -142,7 +142,8 @@ class Connection(HandshakeFacts, Controls, ConnectionPaths):
         """Return the next stream that the peer has opened, in the order in which they arrive.
 
         Of both kinds, a :class:`Stream` or a :class:`ReceiveStream`, unless ``bidirectional`` asks for one. A stream
-        that nobody accepts waits as a small object, and its peer is held at the initial window.
+        that nobody accepts waits as a small object, and its peer is held at the initial window; more than 16 384 that
+        wait end the connection with code 2.
 
         Raises:
             QuicConnectionError: the connection has ended, and no stream is left that came before.
