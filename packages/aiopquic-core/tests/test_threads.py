@@ -85,6 +85,7 @@ async def test_events_while_the_loop_computes(endpoints: Endpoints):
         assert isinstance(pair.peer.events[-1], ConnectionTerminated)
 
 
+@pytest.mark.threaded
 async def test_idle_timeout_is_not_the_loops_fault(endpoints: Endpoints):
     """A loop that computes for longer than the idle timeout loses no connection that is kept alive."""
     async with endpoints.pair(idle_timeout=1.0, keep_alive_interval=0.05) as pair:
