@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
-
-from aiopquic.streams._inbox import Inbox
-from aiopquic_webtransport.streams import Stream
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from aiopquic_webtransport.session import Session
 
-__all__ = ["Awaitable", "Happening", "IncomingStreams", "WhileOpen"]
+__all__ = ["Awaitable", "Happening", "WhileOpen"]
 
 T = TypeVar("T")
 
@@ -81,22 +78,3 @@ class Awaitable(Generic[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         return self._start().__await__()
-
-
-class IncomingStreams:
-    """Iterates over the peer's streams."""
-
-    __slots__ = ("_bidirectional", "_inbox")
-
-    def __init__(self, inbox: Inbox, bidirectional: bool | None) -> None:
-        self._inbox = inbox
-        self._bidirectional = bidirectional
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Stream:
-        stream = await self._inbox.get(self._bidirectional)
-        if stream is None:
-            raise StopAsyncIteration
-        return cast(Stream, stream)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar, cast, overload
 from aiopquic.exceptions import QuicConnectionError
 from aiopquic.streams import _inbox
 from aiopquic.streams._closing import wait_until_delivered
-from aiopquic.streams._inbox import Inbox
+from aiopquic.streams._inbox import Inbox, IncomingStreams
 from aiopquic_webtransport import _varint
-from aiopquic_webtransport._waiting import Awaitable, Happening, IncomingStreams, WhileOpen
+from aiopquic_webtransport._waiting import Awaitable, Happening, WhileOpen
 from aiopquic_webtransport._wire import MAX_REASON_BYTES, Command, pack_close
 from aiopquic_webtransport.datagrams import Datagrams
 from aiopquic_webtransport.error_codes import check_code

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
 
 from aiopquic.asyncio.protocol import QuicConnectionProtocol, StreamHandler
 from aiopquic.exceptions import ConfigurationError
-from aiopquic.quic._identities import CertificateSource, NamedCertificates
 from aiopquic.quic.compat import TransportNames
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
-from aiopquic.quic.engine_stats import EngineStats
 from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
 from aiopquic.quic.listening import bind_addresses
 from aiopquic.quic.protocols import Hosts, ServerProtocol, with_protocols
+from aiopquic.quic.serving import ListeningServer
 
 __all__ = ["QuicServer", "serve"]
 
 ProtocolFactory = Callable[..., QuicConnectionProtocol]
 
 
-class QuicServer:
+class QuicServer(ListeningServer):
     """A server that accepts connections. Made by :func:`serve`; an async context manager that closes it."""
 
     def __init__(
@@ -38,9 +35,8 @@ class QuicServer:
         incoming: IncomingCallback | None,
         protocols: Sequence[ServerProtocol] = (),
     ) -> None:
-        self._addresses = bind_addresses
+        super().__init__(bind_addresses)
         self._others = Hosts(protocols, configuration)
-        self._closed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
         self._desk: IncomingDesk | None = None
         if incoming is not None:
@@ -59,27 +55,6 @@ class QuicServer:
         if self._desk is not None:
             self._desk.open(self._engine.binding)
 
-    async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        try:
-            self._engine.start()
-            self._engine.attach(loop)
-            await self._engine.wait_ready()
-        except BaseException:
-            await self._engine.aclose()
-            raise
-
-    @property
-    def port(self) -> int:
-        """The UDP port, also when 0 was asked for."""
-        assert self._engine.port is not None
-        return self._engine.port
-
-    @property
-    def addresses(self) -> list[tuple[str, int]]:
-        """The addresses that are bound."""
-        return [(host, self.port) for host in self._addresses]
-
     @property
     def protocols(self) -> list[QuicConnectionProtocol]:
         """The protocols of the open connections, without those of other ``protocols``."""
@@ -88,36 +63,6 @@ class QuicServer:
     @property
     def _transport(self) -> TransportNames:
         return self._engine._transport
-
-    def stats(self) -> EngineStats:
-        """The figures of the server's engine, of this moment; see also :mod:`aiopquic.metrics`."""
-        return self._engine.stats()
-
-    async def reload_certificate(
-        self,
-        certificate: CertificateSource | None = None,
-        private_key: CertificateSource | None = None,
-        password: str | bytes | None = None,
-        *,
-        certificates: NamedCertificates | None = None,
-    ) -> None:
-        """Present other certificates, to handshakes that begin when this has returned; open connections live on.
-
-        Without arguments the files that the server was started with are read again.
-
-        Args:
-            certificate: a path or bytes, as for :func:`serve`; None leaves the one of before, read again.
-            private_key: None when it is in the same file.
-            password: of the private key.
-            certificates: those with names; None leaves the ones of before, read again.
-
-        Raises:
-            CertificateFileError: one of them can't be used; nothing has changed.
-            RuntimeError: the server is closed.
-
-        Cancellation: the change is made or not; nothing else is left of it.
-        """
-        await self._engine.reload_certificate(certificate, private_key, password, certificates=certificates)
 
     def close(self) -> None:
         """Close every connection and the sockets; :meth:`wait_closed` tells when it is done."""
@@ -134,30 +79,10 @@ class QuicServer:
             await self._engine.aclose()
             self._closed.set()
 
-    async def wait_closed(self) -> None:
-        """Wait until :meth:`close` is done: every peer was told and the port is free. Cancellation: safe."""
-        await self._closed.wait()
-
     async def aclose(self) -> None:
         """Close, and wait until it is done."""
         self.close()
         await self.wait_closed()
-
-    async def serve_forever(self) -> None:
-        """Wait until the server is closed. Cancellation: closes it."""
-        try:
-            await self._closed.wait()
-        except asyncio.CancelledError:
-            await self.aclose()
-            raise
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
 
 async def serve(
@@ -195,7 +120,6 @@ async def serve(
     """
     if configuration.is_client:
         raise ConfigurationError("serve() needs a configuration with is_client=False")
-    loop = asyncio.get_running_loop()
     server = QuicServer(
         configuration=with_protocols(configuration, protocols) if protocols else configuration,
         create_protocol=create_protocol if create_protocol is not None else QuicConnectionProtocol,
@@ -206,5 +130,5 @@ async def serve(
         incoming=incoming,
         protocols=protocols,
     )
-    await server._start(loop)
+    await server._start()
     return server

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self, Unpack
+from typing import Unpack
 
 from aiopquic.exceptions import ConfigurationError
-from aiopquic.quic._identities import CertificateSource, NamedCertificates
+from aiopquic.quic._identities import CertificateSource
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
-from aiopquic.quic.engine_stats import EngineStats
 from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
 from aiopquic.quic.listening import bind_addresses
 from aiopquic.quic.protocols import Hosts, ServerProtocol
+from aiopquic.quic.serving import ListeningServer
 from aiopquic.streams._base import check_code
 from aiopquic.streams._hosting import HANDLER_FAILED, Handler, Hosting
 from aiopquic.streams._opening import Opening
@@ -102,7 +101,7 @@ def serve(
     return Opening(start)
 
 
-class Server:
+class Server(ListeningServer):
     """A server that accepts connections. Made by :func:`serve`; a context manager that closes it."""
 
     def __init__(
@@ -115,13 +114,11 @@ class Server:
         retry: bool,
         protocols: Sequence[ServerProtocol] = (),
     ) -> None:
-        self._addresses = addresses
-        self._loop = asyncio.get_running_loop()
+        super().__init__(addresses)
         self._hosting = Hosting(handler, configuration)
         "The handler's connections."
         self._others = Hosts(protocols, configuration)
         self._closing: asyncio.Task[None] | None = None
-        self._closed = asyncio.Event()
         self._desk = desk
         self._engine = QuicEngine(
             configuration=configuration,
@@ -136,62 +133,12 @@ class Server:
         if desk is not None:
             desk.open(self._engine.binding)
 
-    async def _start(self) -> None:
-        try:
-            self._engine.start()
-            self._engine.attach(self._loop)
-            await self._engine.wait_ready()
-        except BaseException:
-            await self._engine.aclose()
-            raise
-
     # ---- what is known ----
-
-    @property
-    def port(self) -> int:
-        """The UDP port, also when 0 was asked for."""
-        assert self._engine.port is not None
-        return self._engine.port
-
-    @property
-    def addresses(self) -> list[tuple[str, int]]:
-        """The addresses and ports that are bound, one per family."""
-        return [(host, self.port) for host in self._addresses]
 
     @property
     def connections(self) -> list[Connection]:
         """The connections whose handlers run, without those of the ``protocols``."""
         return self._hosting.connections
-
-    def stats(self) -> EngineStats:
-        """The figures of the server's engine, of this moment; see also :mod:`aiopquic.metrics`."""
-        return self._engine.stats()
-
-    async def reload_certificate(
-        self,
-        certificate: CertificateSource | None = None,
-        private_key: CertificateSource | None = None,
-        password: str | bytes | None = None,
-        *,
-        certificates: NamedCertificates | None = None,
-    ) -> None:
-        """Present other certificates, to handshakes that begin when this has returned; open connections live on.
-
-        Without arguments the files that the server was started with are read again.
-
-        Args:
-            certificate: a path or bytes, as for :func:`serve`; None leaves the one of before, read again.
-            private_key: None when it is in the same file.
-            password: of the private key.
-            certificates: those with names; None leaves the ones of before, read again.
-
-        Raises:
-            CertificateFileError: one of them can't be used; nothing has changed.
-            RuntimeError: the server is closed.
-
-        Cancellation: the change is made or not; nothing else is left of it.
-        """
-        await self._engine.reload_certificate(certificate, private_key, password, certificates=certificates)
 
     # ---- the end ----
 
@@ -214,26 +161,6 @@ class Server:
         check_code(code)
         self._begin_closing(code, reason)
         await self.wait_closed()
-
-    async def wait_closed(self) -> None:
-        """Wait until the server is closed, by whomever. Cancellation: safe; nothing changes."""
-        await self._closed.wait()
-
-    async def serve_forever(self) -> None:
-        """Wait until the server is closed. Cancellation: closes it, and waits for that."""
-        try:
-            await self._closed.wait()
-        except asyncio.CancelledError:
-            await self.aclose()
-            raise
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def _begin_closing(self, code: int, reason: str) -> None:
         if self._closing is None:
