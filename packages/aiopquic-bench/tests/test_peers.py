@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,11 @@ def files() -> Iterator[Certificates]:
 
 
 def task_of(row: str, files: Certificates, **settings: object) -> Task:
-    return Task(ROWS[row].case, {**ROWS[row].settings, **settings}, SHORT, 0.02, files)
+    """Ours of a row; a million streams are a thousand here."""
+    asked = {**ROWS[row].settings, **ROWS[row].our_settings, **settings}
+    if "count" in asked:
+        asked["count"] = 1000
+    return Task(ROWS[row].case, asked, SHORT, 0.02, files)
 
 
 # ---- the programs ----
@@ -79,12 +84,12 @@ def changed_programs(tmp_path: Path, module: str, old: str, new: str) -> Path:
         (
             "up",
             "cases.py",
-            "await write(pattern(position",
-            "await write(pattern(position + 1",
+            "data = pieces(position,",
+            "data = pieces(position + 1,",
             5,
             "at the server, bytes",
         ),
-        ("down", "server.py", "await write(pattern(position", "await write(pattern(position + 1", 5, "bytes behind"),
+        ("down", "server.py", "data = pieces(position,", "data = pieces(position + 1,", 5, "bytes behind"),
         ("up", "server.py", "self.received += len(chunk)", "self.received += 1", 5, "bytes and \\d+ arrived"),
         ("echo", "server.py", "await stream.write(bytes(chunk))", "pass", 4, "it stalled: not over after 0.6 s"),
         ("up", "server.py", "service = Service(job)", "raise SystemExit(3)", 3, "the server ended with exit code 3"),
@@ -204,7 +209,10 @@ def test_noise_is_half_the_interval():
     ],
 )
 def test_verdicts(figure: str, ours: list[float], theirs: list[float], says: str):
-    assert verdict(figure, Ratios.of(ours, theirs)) == says
+    match = Match(ROWS["up"], Counted("b", [], []))
+    match.ours = [{figure: value} for value in ours]
+    match.theirs = [{figure: value} for value in theirs]
+    assert verdict(figure, match) == says
 
 
 @pytest.mark.parametrize(
@@ -223,6 +231,44 @@ def test_goals(ours: list[float], says: str):
     match.theirs = [{"mbit_per_s": 1.0, "cpu_s_per_gb": 1.0} for _ in ours]
     assert goal_verdict(match, Goal("b", "mbit_per_s", 2.5, 4)) == says
     assert goal_verdict(match, Goal("b", "cpu_s_per_gb", 1 / 2.5, 1 / 4)) == says
+
+
+@pytest.mark.parametrize(
+    ("ours", "says"),
+    [([1.0] * 10, "target reached"), ([3.0] * 10, "floor reached"), ([5.0] * 10, "below the floor")],
+)
+def test_goals_that_no_peer_decides(ours: list[float], says: str):
+    """Theirs is 0 and worse than nothing: only ours counts."""
+    match = Match(ROWS["memory-stream"], Counted("b", [], []))
+    match.ours = [{"client_kb_each": value} for value in ours]
+    match.theirs = [{"client_kb_each": 0.0} for _ in ours]
+    assert goal_verdict(match, Goal("b", "client_kb_each", 4, 2, is_absolute=True)) == says
+
+
+def test_a_row_without_a_peer_is_measured_as_often_as_it_asks(files: Certificates):
+    log: list[str] = []
+    row = replace(ROWS["churn-million"], figures=("mbit_per_s",))
+    match = Match(row, None)
+    play(Counted("a", [5.0, 6.0], log), [match], pairs=10, duration=SHORT, files=files)
+    assert (log, match.pairs, match.label, verdict("mbit_per_s", match)) == (["a"], 1, "alone", "")
+    goals = [Goal("", "mbit_per_s", floor, 7, is_absolute=True) for floor in (5, 6)]
+    assert [goal_verdict(match, goal) for goal in goals] == ["floor reached", "below the floor"]
+
+
+def test_each_side_has_its_settings(files: Certificates):
+    asked: dict[str, list[Task]] = {"aiopquic": [], "aiopquic-0.6.1": []}
+
+    class Asked(Counted):
+        def measure(self, task: Task) -> Figures:
+            asked[self.name].append(task)
+            return super().measure(task)
+
+    us = Asked("aiopquic", [1.0] * 3, [])
+    matches = [Match(ROWS["wt-up"], us), Match(ROWS["wt-up"], Asked("aiopquic-0.6.1", [1.0], []))]
+    play(us, matches, pairs=1, duration=SHORT, files=files)
+    assert [task.settings.get("adapter") for task in asked["aiopquic"]] == ["webtransport", None, "webtransport"]
+    assert [task.settings.get("adapter") for task in asked["aiopquic-0.6.1"]] == ["session_events"]
+    assert matches[0].label == "aiopquic, raw QUIC"
 
 
 # ---- the command ----
@@ -270,7 +316,7 @@ def test_no_peer_at_all(cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     err = capsys.readouterr().err
     assert err.count("left out: ") == 4
     assert "can't be run" in err
-    assert "no peer can be had on this host" in err
+    assert "no peer of these comparisons can be had" in err
 
 
 def test_a_release_needs_a_newer_python(monkeypatch: pytest.MonkeyPatch):

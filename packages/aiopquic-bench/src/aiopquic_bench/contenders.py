@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from aiopquic_bench.measuring import Figures
@@ -59,7 +61,7 @@ class Task:
     case: str
     "A name of programs.cases.CASES, or ``import``."
     settings: Mapping[str, Any]
-    "Fields of programs.shape.Job."
+    "Fields of programs.shape.Job, and ``writes_qlog``: whether aiopquic writes qlogs, which go afterwards."
     duration: float
     warm_up: float
     certificates: Certificates
@@ -96,7 +98,7 @@ class ProgramContender:
     adapter: str
     package: str = "aiopquic"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    "Fields of programs.shape.Job that hold for every case."
+    "Fields of programs.shape.Job that hold wherever the task does not say otherwise."
     cases_left_out: Sequence[str] = ()
 
     def can(self, case: str) -> bool:
@@ -117,10 +119,13 @@ class ProgramContender:
             "authority": str(task.certificates.authority),
             "certificate": str(task.certificates.certificate),
             "private_key": str(task.certificates.private_key),
-            **task.settings,
             **self.settings,
+            **task.settings,
         }
-        answer = run_program(self.python, "client", job, job["deadline"] + SLACK, who=self.label)
+        with ExitStack() as stack:
+            if job.pop("writes_qlog", False):
+                job["qlog_dir"] = stack.enter_context(TemporaryDirectory(prefix="aiopquic-bench-"))
+            answer = run_program(self.python, "client", job, job["deadline"] + SLACK, who=self.label)
         if "failure" in answer:
             raise Problem(f"{self.label}: {answer['failure']}", _KINDS[answer["kind"]])
         figures: Figures = answer["figures"]

@@ -17,7 +17,16 @@ from pathlib import Path
 
 from aiopquic_bench.problems import ExitCode, Problem, UsageProblem
 
-__all__ = ["Environment", "cache_folder", "find_python", "of_requirement", "of_revision", "of_wheel", "revision_of"]
+__all__ = [
+    "Environment",
+    "cache_folder",
+    "find_python",
+    "of_requirement",
+    "of_revision",
+    "of_wheel",
+    "python_version",
+    "revision_of",
+]
 
 #: Where the folder of the environments is told.
 CACHE_VARIABLE = "AIOPQUIC_BENCH_CACHE"
@@ -146,10 +155,14 @@ def _git(folder: Path, *words: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _folder(name: str, python: Path) -> Path:
+def python_version(python: Path) -> str:
+    """Such as ``3.12``."""
     words = [str(python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-    version = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
-    return cache_folder() / f"{name}-py{version}"
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _folder(name: str, python: Path) -> Path:
+    return cache_folder() / f"{name}-py{python_version(python)}"
 
 
 def _found(name: str, python: Path) -> Environment | None:

@@ -31,6 +31,8 @@ KINDS = {
     "p99_us": Kind("us p99", False),
     "client_kb_each": Kind("client KB each", False),
     "server_kb_each": Kind("server KB each", False),
+    "client_mb_grown": Kind("client MB grown", False),
+    "server_mb_grown": Kind("server MB grown", False),
     "import_ms": Kind("ms", False),
     "buffer_ns": Kind("ns Buffer", False),
     "chain_ns": Kind("ns StreamChain", False),

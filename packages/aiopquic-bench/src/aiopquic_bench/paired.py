@@ -14,7 +14,7 @@ from aiopquic_bench.measuring import Figures
 from aiopquic_bench.plan import warm_up_of
 from aiopquic_bench.problems import Problem
 from aiopquic_bench.ratios import Ratios
-from aiopquic_bench.rows import Row
+from aiopquic_bench.rows import OURSELVES, Row
 
 __all__ = ["Match", "certificates", "play"]
 
@@ -23,10 +23,10 @@ AUTHORITY_FILE = "authority.pem"
 
 @dataclass(slots=True)
 class Match:
-    """One row, ours against one other."""
+    """One row, ours against one other, or alone."""
 
     row: Row
-    peer: Contender
+    peer: Contender | None
     ours: list[Figures] = field(default_factory=list)
     theirs: list[Figures] = field(default_factory=list)
     problem: Problem | None = None
@@ -34,8 +34,26 @@ class Match:
 
     @property
     def pairs(self) -> int:
-        """Those that are whole."""
-        return len(self.theirs)
+        """Those that are whole; how often ours was measured when it is alone."""
+        return len(self.ours)
+
+    @property
+    def peer_name(self) -> str:
+        """Empty when ours is alone."""
+        return "" if self.peer is None else self.peer.name
+
+    @property
+    def label(self) -> str:
+        """Who it is against; with its settings, when that is ourselves."""
+        if self.peer is None:
+            return "alone"
+        if self.peer.name != OURSELVES:
+            return self.peer.label
+        return f"{self.peer.label}, {self.row.against}"
+
+    def wanted(self, pairs: int) -> int:
+        """How many of ``pairs`` it takes."""
+        return min(pairs, self.row.pairs or pairs)
 
     def values(self, figure: str) -> tuple[list[float], list[float]]:
         """Of ours and theirs; empty where one of them does not give it."""
@@ -44,9 +62,9 @@ class Match:
         return [each[figure] for each in self.ours], [each[figure] for each in self.theirs]
 
     def ratios(self, figure: str) -> Ratios | None:
-        """Ours over theirs, pair by pair."""
+        """Ours over theirs, pair by pair; None where nothing can be divided."""
         ours, theirs = self.values(figure)
-        return Ratios.of(ours, theirs)
+        return Ratios.of(ours, theirs) if theirs else None
 
 
 @contextmanager
@@ -80,11 +98,13 @@ def play(
     warm_up = warm_up_of(duration)
     for number in range(pairs):
         for match in matches:
+            if number >= match.wanted(pairs):
+                continue
             if match.problem is not None:
-                begin(f"{match.row.name} {match.peer.name} left out")
+                begin(f"{match.row.name} {match.peer_name} left out")
                 end()
                 continue
-            begin(f"{match.row.name} {match.peer.name} {number + 1}/{pairs}")
+            begin(f"{match.row.name} {match.peer_name} {number + 1}/{pairs}")
             _play_once(ours, match, is_turned=number % 2 == 1, duration=duration, warm_up=warm_up, files=files)
             end()
 
@@ -93,8 +113,12 @@ def _play_once(
     ours: Contender, match: Match, *, is_turned: bool, duration: float, warm_up: float, files: Certificates
 ) -> None:
     row = match.row
-    our_task = Task(row.case, row.settings, duration, warm_up, files)
-    their_task = Task(row.case, {**row.settings, **row.their_settings}, duration, warm_up, files)
+    our_task = Task(row.case, {**row.settings, **row.our_settings}, duration, warm_up, files)
+    if match.peer is None:
+        match.ours.append(ours.measure(our_task))
+        return
+    theirs_alone = row.their_settings.get(match.peer.name, {})
+    their_task = Task(row.case, {**row.settings, **theirs_alone}, duration, warm_up, files)
     theirs: Figures = {}
     found: Figures = {}
     for is_ours in (False, True) if is_turned else (True, False):

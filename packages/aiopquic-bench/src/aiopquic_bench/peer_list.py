@@ -12,6 +12,7 @@ from aiopquic_bench.contenders import Contender, ProgramContender
 from aiopquic_bench.environments import find_python, of_requirement
 from aiopquic_bench.picoquicdemo import DemoContender, find_demo
 from aiopquic_bench.problems import UsageProblem
+from aiopquic_bench.rows import OURSELVES
 
 __all__ = ["PEERS", "checked_peers", "ourselves"]
 
@@ -28,7 +29,7 @@ def ourselves(api: str, congestion_control: str, *, driver: str = "thread") -> P
     if api not in ADAPTERS:
         raise UsageProblem(f"the API {api!r} can't be compared with peers: use {' or '.join(ADAPTERS)}")
     return ProgramContender(
-        name="aiopquic",
+        name=OURSELVES,
         label=f"aiopquic {versions()['aiopquic']}",
         python=Path(sys.executable),
         adapter=ADAPTERS[api],
@@ -68,6 +69,7 @@ def _demo(congestion_control: str) -> Contender:
 
 #: Each makes the peer, with the congestion control that aiopquic and picoquicdemo take; the others keep their own.
 PEERS: dict[str, Callable[[str], Contender]] = {
+    OURSELVES: lambda congestion_control: ourselves("streams", congestion_control),
     "aiopquic-0.6.1": _release,
     "aioquic": _aioquic_like("aioquic", "aioquic==1.7.2"),
     "qh3": _aioquic_like("qh3", "qh3==2.1.0"),

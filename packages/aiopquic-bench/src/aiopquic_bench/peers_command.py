@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from aiopquic_bench.contenders import Contender
+from aiopquic_bench.contenders import Contender, ProgramContender
 from aiopquic_bench.documents import check_target, write_document
+from aiopquic_bench.environments import python_version
 from aiopquic_bench.figures import KINDS
 from aiopquic_bench.host import host_report
 from aiopquic_bench.judging import goal_verdict, verdict
@@ -22,7 +23,7 @@ from aiopquic_bench.peer_list import PEERS, checked_peers, ourselves
 from aiopquic_bench.plan import DEFAULT_DURATION, checked_algorithm, checked_driver, checked_duration
 from aiopquic_bench.problems import ExitCode, Problem, UsageProblem
 from aiopquic_bench.ratios import VERDICT_PAIRS
-from aiopquic_bench.rows import rows_named
+from aiopquic_bench.rows import OURSELVES, Row, rows_named
 from aiopquic_bench.showing import number, progress
 from aiopquic_bench.terminal import table_console
 
@@ -70,41 +71,64 @@ def measure_peers(
         raise UsageProblem(f"there is one pair at least, not {pairs}")
     chosen, algorithm, seconds = rows_named(rows), checked_algorithm(cc), checked_duration(duration)
     ours = ourselves(api, algorithm, driver=checked_driver(driver))
-    contenders = _available(checked_peers(names), algorithm, is_asked=bool(names))
-    matches = [
-        Match(each, contenders[name])
-        for each in chosen
-        for name in each.peers
-        if name in contenders and contenders[name].can(each.case)
-    ]
+    contenders = _available(checked_peers(names), ours, algorithm, is_asked=bool(names))
+    matches = _matches(chosen, contenders)
+    if not matches and OURSELVES in contenders:
+        raise Problem("no peer of these comparisons can be had: there is nothing to compare with", ExitCode.PEER)
     if not matches:
         raise UsageProblem("none of these peers has any of these comparisons: `aiopquic-bench peers --help` names them")
+    notes = _version_notes(contenders)
+    for note in notes:
+        print(note, file=sys.stderr)
     if pairs < VERDICT_PAIRS:
         print(f"pairs of each: {pairs}, too few for a verdict, which takes {VERDICT_PAIRS}", file=sys.stderr)
     host = host_report()
-    with certificates() as files, progress(pairs * len(matches)) as steps:
+    with certificates() as files, progress(sum(match.wanted(pairs) for match in matches)) as steps:
         play(ours, matches, pairs=pairs, duration=seconds, files=files, begin=steps.begin, end=steps.end)
     settings = {"api": api, "driver": driver, "congestion_control": algorithm, "duration": seconds, "pairs": pairs}
     for match in matches:
         if match.problem is not None:
             print(f"{match.row.name}: no figure: {match.problem}", file=sys.stderr)
     failed = [match.problem for match in matches if match.problem is not None]
-    return peers_document(settings, host, ours, matches), failed[0].exit_code if failed else 0
+    document = peers_document(settings, host, ours, matches)
+    return {**document, "notes": notes}, failed[0].exit_code if failed else 0
 
 
-def _available(names: Sequence[str], algorithm: str, *, is_asked: bool) -> dict[str, Contender]:
+def _available(names: Sequence[str], ours: Contender, algorithm: str, *, is_asked: bool) -> dict[str, Contender]:
     """Those that can be had; the others are told, and end the command when they were asked for by name."""
     found: dict[str, Contender] = {}
     for name in names:
         try:
-            found[name] = PEERS[name](algorithm)
+            found[name] = ours if name == OURSELVES else PEERS[name](algorithm)
         except Problem as problem:
             if is_asked:
                 raise
             print(f"left out: {problem}", file=sys.stderr)
-    if not found:
-        raise Problem("no peer can be had on this host: there is nothing to compare with", ExitCode.PEER)
     return found
+
+
+def _matches(rows: Sequence[Row], contenders: Mapping[str, Contender]) -> list[Match]:
+    found = []
+    for row in rows:
+        if not row.peers and OURSELVES in contenders:
+            found.append(Match(row, None))
+        found += [
+            Match(row, contenders[name]) for name in row.peers if name in contenders and contenders[name].can(row.case)
+        ]
+    return found
+
+
+def _version_notes(contenders: Mapping[str, Contender]) -> list[str]:
+    """What a reader has to know: a peer on another Python than ours."""
+    own = python_version(Path(sys.executable))
+    versions = {
+        each.label: python_version(each.python) for each in contenders.values() if isinstance(each, ProgramContender)
+    }
+    return [
+        f"not on the same Python: {label} runs on {version}, ours on {own}; run aiopquic-bench on {version} for both"
+        for label, version in versions.items()
+        if version != own
+    ]
 
 
 def peers_document(
@@ -127,18 +151,18 @@ def _comparison(match: Match) -> dict[str, Any]:
             "ratios": list(ratios.values) if ratios else [],
             "ratio": ratios.median if ratios else None,
             "interval": ratios.interval if ratios else None,
-            "verdict": verdict(figure, ratios),
+            "verdict": verdict(figure, match),
         }
     return {
         "row": match.row.name,
         "title": match.row.title,
-        "peer": match.peer.name,
-        "label": match.peer.label,
+        "peer": match.peer_name,
+        "label": match.label,
         "figures": figures,
         "goals": [
             {**asdict(goal), "verdict": goal_verdict(match, goal)}
             for goal in match.row.goals
-            if goal.peer == match.peer.name
+            if goal.peer == match.peer_name
         ],
         "problem": None if match.problem is None else str(match.problem),
     }
@@ -160,13 +184,19 @@ def show_peers(console: Console, document: dict[str, Any]) -> None:
             table.add_row(*first, KINDS[figure].unit, *_numbers(values), values["verdict"])
             first = ["", ""]
         for goal in comparison["goals"]:
-            what = f"{KINDS[goal['figure']].unit}: floor {goal['floor']:g}, target {goal['target']:g}"
+            what = f"{KINDS[goal['figure']].unit}: {goal_text(goal)}"
             table.add_row("", "", what, "", "", "", "", "", goal["verdict"])
     console.print(table)
 
 
+def goal_text(goal: dict[str, Any]) -> str:
+    """A goal in words."""
+    of = " (of ours alone)" if goal.get("is_absolute") else ""
+    return f"floor {goal['floor']:g}, target {goal['target']:g}{of}"
+
+
 def _numbers(values: dict[str, Any]) -> list[str]:
-    medians = [number(_middle(values[side])) for side in ("ours", "theirs")]
+    medians = [number(_middle(values[side])) if values[side] else "" for side in ("ours", "theirs")]
     if values["ratio"] is None:
         return [*medians, "", "", ""]
     ratios, between = values["ratios"], values["interval"]

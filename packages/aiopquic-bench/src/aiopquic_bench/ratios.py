@@ -36,7 +36,7 @@ def interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 @dataclass(frozen=True, slots=True)
 class Ratios:
-    """The ratios of pairs: what ours gave over what the other gave, a moment before or after."""
+    """The ratios of pairs: what ours gave over what the other gave, a moment before or after; or values of ours."""
 
     values: tuple[float, ...]
 

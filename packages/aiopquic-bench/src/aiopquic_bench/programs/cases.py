@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from .adapters import library_of
 from .measuring import Figures, Peer, Sample, Tally, Window, check_totals
-from .pattern import Checker, Failure, pattern
-from .server import HEADER, NUMBER, WRITES_PER_TURN, Asked, plant, resident_bytes
+from .pattern import Checker, Failure, pattern, pieces
+from .server import HEADER, NUMBER, WRITES_PER_TURN, Asked, plant, resident_bytes, write_turn
 from .shape import Connection, Job, Library, Stream
 
 __all__ = ["CASES"]
@@ -76,12 +76,10 @@ async def _write(
     job: Job, stream: Stream, position: int, tally: Tally, stop: asyncio.Event, reader: asyncio.Future[None]
 ) -> None:
     write = stream.write_raw if job.raw else stream.write
+    data = pieces(position, job.size)
     while not stop.is_set() and not reader.done():
-        for _ in range(WRITES_PER_TURN):
-            tally.sent += job.size
-            await write(pattern(position, job.size))
-            position += job.size
-        await asyncio.sleep(0)
+        written = await write_turn(write, data, job.size)
+        tally.sent += written
 
 
 async def _read(job: Job, stream: Stream, checker: Checker, tally: Tally) -> None:
@@ -93,34 +91,53 @@ async def _read(job: Job, stream: Stream, checker: Checker, tally: Tally) -> Non
 
 
 async def churn(job: Job, peer: Peer) -> Figures:
-    """Short streams, each echoed."""
+    """Short streams, each sent back; for some time, or as many as the job says."""
     tally, stop = Tally(), asyncio.Event()
+    first, last = asyncio.Event(), asyncio.Event()
+    marks = {job.count // 4: first, job.count: last}
 
     async def open_streams(connection: Connection, number: int) -> None:
+        body = job.size - HEADER.size
         while not stop.is_set():
             number += job.at_once
-            sent = HEADER.pack(Asked.ECHO, 0, number % (1 << 32)) + pattern(number, job.size - HEADER.size)
+            sent = HEADER.pack(Asked.REPLY, 0, number % (1 << 32)) + pattern(number, body)
             stream = await connection.open_stream()
-            tally.sent += job.size - HEADER.size
+            tally.sent += body
             await stream.write(sent, True)
-            received = b""
-            while (chunk := await stream.read_chunk()) is not None:
-                received += bytes(chunk)
-            if received != sent:
+            if await _read_all(stream) != sent:
                 raise Failure(f"a stream of {job.size} bytes came back otherwise")
             if job.plant:
-                plant(job.plant, received)
-            tally.received += job.size - HEADER.size
+                plant(job.plant, sent)
+            tally.received += body
             tally.count += 1
+            if tally.count in marks:
+                marks[tally.count].set()
 
     async with library_of(job).connect(peer.port) as connection:
         async with asyncio.TaskGroup() as tasks:
             for number in range(job.at_once):
                 tasks.create_task(open_streams(connection, number))
-            window = await Window.watch(job, peer, tally)
+            if job.count:
+                figures = await _counted(peer, tally, first, last)
+            else:
+                figures = (await Window.watch(job, peer, tally)).per_second()
             stop.set()
         await check_totals(peer, tally)
-    return window.per_second()
+    return figures
+
+
+async def _counted(peer: Peer, tally: Tally, first: asyncio.Event, last: asyncio.Event) -> Figures:
+    """From one event to the other: how many streams, and how much memory has grown."""
+    await first.wait()
+    begin, client, server = await Sample.take(peer, tally), resident_bytes(), (await peer.report(True))["memory"]
+    await last.wait()
+    window = Window(begin, await Sample.take(peer, tally))
+    server_after = (await peer.report(True))["memory"]
+    grown = {
+        "client_mb_grown": (resident_bytes() - client) / 1e6,
+        "server_mb_grown": (server_after - server) / 1e6,
+    }
+    return {**grown, **window.per_second()}
 
 
 async def echo(job: Job, peer: Peer) -> Figures:
@@ -164,6 +181,13 @@ async def _read_exactly(stream: Stream, count: int) -> bytes:
         chunk = await stream.read_chunk()
         if chunk is None:
             raise Failure("the stream ended too early")
+        data = data + bytes(chunk) if data else bytes(chunk)
+    return data
+
+
+async def _read_all(stream: Stream) -> bytes:
+    data = b""
+    while (chunk := await stream.read_chunk()) is not None:
         data = data + bytes(chunk) if data else bytes(chunk)
     return data
 

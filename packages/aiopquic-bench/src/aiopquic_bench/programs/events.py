@@ -15,7 +15,7 @@ from aiopquic.asyncio import serve as asyncio_serve
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.events import ConnectionTerminated, DatagramFrameReceived, StreamDataReceived
 
-from .shape import ALPN, HOST, Connection, Handler, Job, Stream, free_port
+from .shape import ALPN, HOST, Connection, Handler, Job, Stream, free_port, settings_of
 
 __all__ = ["library"]
 
@@ -120,11 +120,7 @@ class library:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._settings: dict[str, Any] = {"alpn_protocols": [ALPN]}
-        if job.congestion_control is not None:
-            self._settings["congestion_control_algorithm"] = job.congestion_control
-        if job.driver is not None:
-            self._settings["driver"] = job.driver
+        self._settings = {"alpn_protocols": [ALPN], **settings_of(job)}
 
     @asynccontextmanager
     async def connect(self, port: int) -> AsyncIterator[Connection]:

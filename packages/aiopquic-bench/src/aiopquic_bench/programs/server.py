@@ -10,15 +10,27 @@ import struct
 import sys
 import time
 import zlib
+from collections.abc import Awaitable, Callable, Iterator
 from enum import IntEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .adapters import library_of
-from .pattern import Checker, Failure, pattern
+from .pattern import Checker, Failure, has_pattern, pieces
 from .shape import Connection, Job, Stream
 
-__all__ = ["HEADER", "NUMBER", "WRITES_PER_TURN", "Asked", "cpu_seconds", "main", "plant", "resident_bytes"]
+__all__ = [
+    "HEADER",
+    "NUMBER",
+    "WRITES_PER_TURN",
+    "Asked",
+    "cpu_seconds",
+    "main",
+    "plant",
+    "resident_bytes",
+    "write_turn",
+]
 
 #: What a stream is for, the size of writes that is asked for, and where its pattern begins.
 HEADER = struct.Struct("!BII")
@@ -26,8 +38,9 @@ HEADER = struct.Struct("!BII")
 #: A datagram begins with its number, which is where its pattern begins.
 NUMBER = struct.Struct("!Q")
 
-#: A write that finds room takes no turn of the loop: one is taken after as many as this.
-WRITES_PER_TURN = 16
+#: A write that finds room takes no turn of the loop: one is taken after as many bytes, or writes, as this.
+BYTES_PER_TURN = 1 << 18
+WRITES_PER_TURN = 64
 
 
 class Asked(IntEnum):
@@ -36,6 +49,8 @@ class Asked(IntEnum):
     ECHO = 1
     SINK = 2
     SOURCE = 3
+    REPLY = 4
+    "The whole stream back, once it has arrived."
 
 
 def cpu_seconds() -> float:
@@ -54,6 +69,15 @@ def plant(passes: int, data: bytes | memoryview) -> None:
     """The slowdown on purpose."""
     for _ in range(passes):
         zlib.crc32(data)
+
+
+async def write_turn(write: Callable[[bytes], Awaitable[None]], data: Iterator[bytes], size: int) -> int:
+    """Write until the loop is due a turn, and give it that; returns how many bytes."""
+    count = max(1, min(WRITES_PER_TURN, BYTES_PER_TURN // size))
+    for piece in islice(data, count):
+        await write(piece)
+    await asyncio.sleep(0)
+    return count * size
 
 
 class Service:
@@ -104,7 +128,7 @@ class Service:
             chunk = await stream.read_chunk()
             if chunk is None:
                 raise Failure("a stream ended within its header")
-            first += bytes(chunk)
+            first = first + bytes(chunk) if first else bytes(chunk)
         asked, size, position = HEADER.unpack_from(first)
         checker = Checker(position)
         rest = first[HEADER.size :]
@@ -117,6 +141,15 @@ class Service:
                 self._take(checker, chunk)
                 self.sent += len(chunk)
                 await stream.write(bytes(chunk))
+        elif asked == Asked.REPLY:
+            pieces_back = [first]
+            while (chunk := await stream.read_chunk()) is not None:
+                self._take(checker, chunk)
+                pieces_back.append(bytes(chunk))
+            reply = first if len(pieces_back) == 1 else b"".join(pieces_back)
+            self.sent += len(reply) - HEADER.size
+            await stream.write(reply, True)
+            return
         elif asked == Asked.SINK:
             await self._sink(stream, checker)
         else:
@@ -136,13 +169,11 @@ class Service:
     async def _source(self, stream: Stream, checker: Checker, position: int, size: int) -> None:
         reader = asyncio.ensure_future(self._sink(stream, checker))
         write = stream.write_raw if self._job.raw else stream.write
+        data = pieces(position, size)
         try:
             while not reader.done():
-                for _ in range(WRITES_PER_TURN):
-                    self.sent += size
-                    await write(pattern(position, size))
-                    position += size
-                await asyncio.sleep(0)
+                written = await write_turn(write, data, size)
+                self.sent += written
         finally:
             reader.cancel()
 
@@ -150,8 +181,9 @@ class Service:
         async for datagram in connection.incoming_datagrams():
             try:
                 (number,) = NUMBER.unpack_from(datagram)
-                Checker(number).check(datagram[NUMBER.size :])
-            except (Failure, struct.error):
+            except struct.error:
+                number = -1
+            if number < 0 or not has_pattern(datagram[NUMBER.size :], number):
                 self.failure = "a datagram is not the one that was sent"
                 connection.abort()
                 return

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
-__all__ = ["ALPN", "HOST", "Connection", "Handler", "Job", "Library", "Stream", "free_port"]
+__all__ = ["ALPN", "HOST", "Connection", "Handler", "Job", "Library", "Stream", "free_port", "settings_of"]
 
 HOST = "127.0.0.1"
 ALPN = "aiopquic-bench"
@@ -27,6 +27,8 @@ class Job:
     "Bytes of a write, a message or a payload."
     streams: int = 1
     at_once: int = 64
+    count: int = 0
+    "Streams after which churn ends; 0: it ends after the duration."
     duration: float = 3.0
     warm_up: float = 0.5
     deadline: float = 30.0
@@ -36,6 +38,8 @@ class Job:
     congestion_control: str | None = None
     driver: str | None = None
     "Of aiopquic; None: its own default."
+    qlog_dir: str | None = None
+    "The folder where aiopquic writes a qlog of each connection; None: it writes none."
     authority: str = ""
     "The root that clients trust."
     certificate: str = ""
@@ -97,3 +101,13 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def settings_of(job: Job) -> dict[str, Any]:
+    """What aiopquic is told beside its own defaults."""
+    told = {
+        "congestion_control_algorithm": job.congestion_control,
+        "driver": job.driver,
+        "qlog_dir": job.qlog_dir,
+    }
+    return {name: value for name, value in told.items() if value is not None}

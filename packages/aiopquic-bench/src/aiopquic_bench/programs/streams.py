@@ -4,34 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiopquic
 
-from .shape import ALPN, HOST, Connection, Handler, Job, Stream
+from .shape import ALPN, HOST, Connection, Handler, Job, settings_of
 
 __all__ = ["library"]
 
 
-class _Stream:
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.write = self.write_raw = stream.write
-        self.read_chunk = stream.read_chunk
+class PlainConnection:
+    """A connection or a session, whose streams need no adapter."""
 
-
-class _Connection:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self.open_stream = connection.open_stream
+        self.incoming_streams = partial(connection.incoming_streams, bidirectional=True)
         self.incoming_datagrams = connection.incoming_datagrams
         self.send_datagram = connection.send_datagram
-
-    async def open_stream(self) -> Stream:
-        return _Stream(await self._connection.open_stream())
-
-    async def incoming_streams(self) -> AsyncIterator[Stream]:
-        async for stream in self._connection.incoming_streams(bidirectional=True):
-            yield _Stream(stream)
 
     def abort(self) -> None:
         self._connection.close(1)
@@ -42,21 +33,17 @@ class library:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._settings: dict[str, Any] = {"alpn": [ALPN]}
-        if job.congestion_control is not None:
-            self._settings["congestion_control_algorithm"] = job.congestion_control
-        if job.driver is not None:
-            self._settings["driver"] = job.driver
+        self._settings = {"alpn": [ALPN], **settings_of(job)}
 
     @asynccontextmanager
     async def connect(self, port: int) -> AsyncIterator[Connection]:
         async with aiopquic.connect(HOST, port, cafile=self._job.authority, **self._settings) as connection:
-            yield _Connection(connection)
+            yield PlainConnection(connection)
 
     @asynccontextmanager
     async def serve(self, handler: Handler) -> AsyncIterator[int]:
         async def handle(connection: Any) -> None:
-            await handler(_Connection(connection))
+            await handler(PlainConnection(connection))
 
         opening = aiopquic.serve(
             handle, HOST, 0, certificate=self._job.certificate, private_key=self._job.private_key,
