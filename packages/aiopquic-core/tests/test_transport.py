@@ -75,7 +75,7 @@ def test_a_busy_port_is_told_by_start(files: tuple[str, str]) -> None:
 
 def test_a_host_that_is_no_literal_is_refused(pair: Pair) -> None:
     """Names are for the layers above; here they are a ValueError."""
-    with pytest.raises(ValueError, match="does not appear to be"):
+    with pytest.raises(ValueError, match="is not an IP literal"):
         pair.client.create_client_connection("localhost", 4433)
     with pytest.raises(ValueError, match="UDP port"):
         pair.client.create_client_connection("127.0.0.1", 0)

@@ -33,12 +33,12 @@ SLACK = 30.0
 #: Seconds beyond warm-up and duration after which a measurement has stalled.
 PATIENCE = 60.0
 
-#: Variables that would have one interpreter import what belongs to another.
-_FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+#: Variables that would have one interpreter import what belongs to another, or compile its modules each time.
+_FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
 
 _KINDS = {"wrong": ExitCode.WRONG_BYTES, "stalled": ExitCode.STALLED, "peer": ExitCode.PEER}
 
-#: The second of two imports: the first fills the system's cache of files.
+#: The second of two imports: the first fills the system's cache of files, and compiles what was not yet.
 _IMPORT = (
     "import time, sys; from importlib import import_module; begin = time.perf_counter(); "
     "import_module(sys.argv[1]); print(time.perf_counter() - begin)"

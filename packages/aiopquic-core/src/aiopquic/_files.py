@@ -5,9 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import ssl
-from pathlib import Path
-
-import certifi
 
 from aiopquic.exceptions import CertificateFileError, ConfigurationError
 
@@ -26,7 +23,8 @@ StrPath = str | os.PathLike[str]
 
 def _read(path: StrPath, what: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            return file.read()
     except OSError as error:
         raise CertificateFileError(
             f"the {what} {os.fspath(path)!r} can't be read: {error.strerror}", os.fspath(path)
@@ -85,6 +83,8 @@ def trusted_roots(
 
 @functools.cache
 def _certifi_roots() -> tuple[bytes, ...]:
+    import certifi  # and with it importlib.resources: for those who trust no authorities of their own
+
     return tuple(_roots_of_file(certifi.where()))
 
 
@@ -94,10 +94,10 @@ def _roots_of_file(path: StrPath) -> list[bytes]:
 
 
 def _roots_of_folder(path: StrPath) -> list[bytes]:
-    folder = Path(path)
-    if not folder.is_dir():
+    if not os.path.isdir(path):
         raise CertificateFileError(f"capath {os.fspath(path)!r} is not a folder", os.fspath(path))
-    texts = [_read(entry, "trust store") for entry in sorted(folder.iterdir()) if entry.is_file()]
+    entries = [os.path.join(path, name) for name in sorted(os.listdir(path))]
+    texts = [_read(entry, "trust store") for entry in entries if os.path.isfile(entry)]
     pem = b"\n".join(text for text in texts if b"-----BEGIN CERTIFICATE-----" in text)
     return _load(_ascii(pem), f"the trust store {os.fspath(path)!r}", os.fspath(path))
 
@@ -144,6 +144,6 @@ def qlog_folder(path: StrPath | None) -> str | None:
     )
     if name is None:
         return None
-    if not Path(name).is_dir():
+    if not os.path.isdir(name):
         raise ConfigurationError(f"{what} {os.fspath(name)!r} is not an existing folder")
     return os.fspath(name)

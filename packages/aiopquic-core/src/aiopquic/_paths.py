@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-__all__ = ["PATH_WISHES", "PathAnswer", "PathEvent", "PathInfo", "PathOutcome", "PathWish"]
+__all__ = ["PATH_OUTCOMES", "PATH_WISHES", "PathAnswer", "PathEvent", "PathInfo", "PathOutcome", "PathWish"]
 
 PathWish = Literal["migrate", "add", "cancel", "abandon", "back_up", "use", "list", "watch"]
 
@@ -28,6 +28,9 @@ PathOutcome = Literal[
     "no_sockets",
     "failed",
 ]
+
+#: In the order of ``aiopq_path_outcome_t``.
+PATH_OUTCOMES: tuple[PathOutcome, ...] = get_args(PathOutcome)
 
 
 @dataclass(frozen=True, slots=True)

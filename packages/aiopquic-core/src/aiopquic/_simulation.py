@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import ipaddress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aiopquic._addresses import ip_version, packed_address
 from aiopquic._settings import EngineSettings
 from aiopquic.exceptions import BindError
 
@@ -46,7 +46,7 @@ def check_place(address: str) -> None:
 def _first_of_each_family(addresses: tuple[str, ...]) -> tuple[str, ...]:
     by_version: dict[int, str] = {}
     for address in addresses:
-        by_version.setdefault(ipaddress.ip_address(address).version, address)
+        by_version.setdefault(ip_version(address), address)
     return tuple(by_version.values())
 
 
@@ -61,9 +61,8 @@ def placed(settings: EngineSettings) -> EngineSettings:
         return settings
     addresses = []
     for address in settings.bind_addresses:
-        literal = ipaddress.ip_address(address)
-        if literal.is_unspecified:
-            addresses += [own for own in place.addresses if ipaddress.ip_address(own).version == literal.version][:1]
+        if not any(packed_address(address)):
+            addresses += [own for own in place.addresses if ip_version(own) == ip_version(address)][:1]
         else:
             check_place(address)
             addresses.append(address)

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from aiopquic.quic.engine_stats import EngineStats, running_engines, stats_of
+from aiopquic.quic.engine import running_engines
+from aiopquic.quic.engine_stats import EngineStats, stats_of
 
 __all__ = ["CONTENT_TYPE", "engine_stats", "render"]
 

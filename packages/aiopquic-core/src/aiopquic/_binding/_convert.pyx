@@ -1,6 +1,5 @@
 # cython: language_level=3
 """Between the values of Python and those of C: addresses, texts, snapshots."""
-import ipaddress
 import socket
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -27,6 +26,7 @@ from aiopquic.capi cimport (
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
+from aiopquic._addresses import packed_address
 from aiopquic._sinks import HandshakeInfo, IncomingInfo
 from aiopquic.exceptions import CloseKind, CloseReason
 
@@ -71,10 +71,9 @@ cdef int fill_bytes(aiopq_bytes_t *target, bytes value, list keep) except -1:
 cdef int fill_address(sockaddr_storage *target, str host, uint16_t port) except -1:
     cdef sockaddr_in *v4 = <sockaddr_in *>target
     cdef sockaddr_in6 *v6 = <sockaddr_in6 *>target
-    literal, _, zone = host.partition("%")
-    address = ipaddress.ip_address(literal)
-    cdef bytes packed = address.packed
-    if address.version == 4:
+    cdef bytes packed = packed_address(host)
+    zone = host.partition("%")[2]
+    if len(packed) == 4:
         v4.sin_family = <unsigned short>AF_INET
         v4.sin_port = htons(port)
         memcpy(&v4.sin_addr, <const char *>packed, 4)

@@ -10,16 +10,14 @@ from aiopquic.capi cimport (
 )
 from libc.string cimport memset
 
-from typing import get_args
-
-from aiopquic._paths import PATH_WISHES, PathAnswer, PathEvent, PathInfo, PathOutcome
+# The classes of aiopquic._paths are imported where they are wanted: few connections have events about their paths.
 
 cdef tuple CHANGES = ("available", "suspended", "deleted", "quality", "moved")   # as aiopq_path_change_t
-cdef tuple OUTCOMES = get_args(PathOutcome)   # as aiopq_path_outcome_t
 
 
 cdef int fill_request(aiopq_path_request_t *target, request, wish, path_id, local_address, peer_address, rtt_change_us,
                       rate_change) except -1:
+    from aiopquic._paths import PATH_WISHES
     memset(target, 0, sizeof(target[0]))
     target.request = request
     target.wish = <aiopq_path_wish_t><int>PATH_WISHES.index(wish)
@@ -34,6 +32,7 @@ cdef int fill_request(aiopq_path_request_t *target, request, wish, path_id, loca
 
 
 cdef path_info(aiopq_path_info_t *path):
+    from aiopquic._paths import PathInfo
     return PathInfo(
         path.id,
         read_address(&path.local_address) or ("", 0),
@@ -59,6 +58,7 @@ cdef path_info(aiopq_path_info_t *path):
 
 
 cdef path_event(int change, aiopq_path_event_t *event):
+    from aiopquic._paths import PathEvent
     return PathEvent(CHANGES[change], path_info(&event.path))
 
 
@@ -67,8 +67,9 @@ cdef path_addresses(aiopq_path_event_t *event):
 
 
 cdef path_answer(aiopq_path_answer_t *answer):
+    from aiopquic._paths import PATH_OUTCOMES, PathAnswer
     cdef size_t i
     cdef list paths = []
     for i in range(answer.path_count):
         paths.append(path_info(&answer.paths[i]))
-    return PathAnswer(answer.request, OUTCOMES[<int>answer.outcome], answer.system_error, tuple(paths))
+    return PathAnswer(answer.request, PATH_OUTCOMES[<int>answer.outcome], answer.system_error, tuple(paths))

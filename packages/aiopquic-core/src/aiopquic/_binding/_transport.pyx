@@ -1,7 +1,6 @@
 # cython: language_level=3
 """The low-level API: one engine, its events as tuples, its commands as calls. Bring your own event loop."""
 import asyncio
-import ipaddress
 import os
 import select
 
@@ -45,6 +44,7 @@ from aiopquic._binding._transport_settings import (
     transport_settings,
 )
 from aiopquic._binding._transport_sink import ConnectionEvents
+from aiopquic._addresses import packed_address
 from aiopquic._files import explain
 from aiopquic._tickets import save_tickets, trust_of
 from aiopquic.exceptions import (
@@ -273,7 +273,7 @@ class TransportContext(TransportDatagrams):
         if not self.started:
             raise RuntimeError("start() the transport before connecting")
         check_version(desired_version)
-        ipaddress.ip_address(host.partition("%")[0])
+        packed_address(host)
         names = (alpn,) if alpn else self._alpn
         connection = self._engine.connect(host, port, sni or host, names, desired_version)
         return ConnectionEvents(connection, self._events).connection.handle

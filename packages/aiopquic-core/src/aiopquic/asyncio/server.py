@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from aiopquic.asyncio.protocol import QuicConnectionProtocol, StreamHandler
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic.compat import TransportNames
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
-from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
 from aiopquic.quic.listening import bind_addresses
 from aiopquic.quic.protocols import Hosts, ServerProtocol, with_protocols
-from aiopquic.quic.serving import ListeningServer
+from aiopquic.quic.serving import ListeningServer, incoming_desk
+
+if TYPE_CHECKING:
+    from aiopquic.quic.incoming import IncomingCallback
 
 __all__ = ["QuicServer", "serve"]
 
@@ -38,9 +41,7 @@ class QuicServer(ListeningServer):
         super().__init__(bind_addresses)
         self._others = Hosts(protocols, configuration)
         self._closing: asyncio.Task[None] | None = None
-        self._desk: IncomingDesk | None = None
-        if incoming is not None:
-            self._desk = IncomingDesk(incoming, timeout=configuration.handshake_timeout)
+        self._desk = incoming_desk(incoming, configuration.handshake_timeout)
         self._engine = QuicEngine(
             configuration=configuration,
             create_protocol=create_protocol,

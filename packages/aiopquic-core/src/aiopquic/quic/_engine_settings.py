@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import ssl
 import sys
 from typing import Any
 
+from aiopquic._addresses import ip_version
 from aiopquic._driver import runs_inline, uses_portable_loop
 from aiopquic._files import StrPath, check_keylog, qlog_folder, trusted_roots
 from aiopquic._settings import EngineSettings
@@ -132,7 +132,7 @@ def _trusted_roots(configuration: QuicConfiguration) -> tuple[bytes, ...]:
 def check_host(host: str, family: int | None) -> None:
     """Raise when ``host`` is an IP literal of another family than ``ip_family`` allows."""
     try:
-        version = ipaddress.ip_address(host.partition("%")[0]).version
+        version = ip_version(host)
     except ValueError:
         return
     if family in (socket.AF_INET, socket.AF_INET6) and family != (socket.AF_INET if version == 4 else socket.AF_INET6):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
+from aiopquic._addresses import packed_address
 from aiopquic._binding._engine import is_congestion_control, key_exchange_groups
 from aiopquic._driver import runs_inline
 from aiopquic._files import StrPath
@@ -46,7 +45,7 @@ _MAX_KEY_UPDATE_INTERVAL = 1 << 22
 _PMTUD = ("basic", "delayed", "blocked")
 
 #: What picoquic reads of a controller's options; it stops at nothing that it does not know.
-_CONGESTION_OPTIONS = re.compile(r"(?=.)(T\d{1,9})?(Q\d{1,3}(\.\d{1,6})?)?")
+_CONGESTION_OPTIONS = r"(?=.)(T\d{1,9})?(Q\d{1,3}(\.\d{1,6})?)?"
 
 #: ``verify_mode`` values: asked for by name, or by the constants of ``ssl``.
 _VERIFY_MODES = (None, ssl.CERT_NONE, ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED)
@@ -354,7 +353,7 @@ class QuicConfiguration:
             raise ConfigurationError(f"verify_mode is None or a VerifyMode of ssl, not {self.verify_mode!r}")
         if self.ip_family not in (None, socket.AF_INET, socket.AF_INET6):
             raise ConfigurationError(f"ip_family is socket.AF_INET, socket.AF_INET6 or None, not {self.ip_family!r}")
-        if self.qlog_dir is not None and not Path(self.qlog_dir).is_dir():
+        if self.qlog_dir is not None and not os.path.isdir(self.qlog_dir):
             raise ConfigurationError(f"qlog_dir {str(self.qlog_dir)!r} is not an existing folder")
 
     def _validate_congestion_options(self) -> None:
@@ -362,7 +361,7 @@ class QuicConfiguration:
         if options is None:
             return
         is_known = name in ("bbr", "bbr1") and isinstance(options, str)
-        if not is_known or not _CONGESTION_OPTIONS.fullmatch(options):
+        if not is_known or not re.fullmatch(_CONGESTION_OPTIONS, options):
             raise ConfigurationError(
                 'congestion_control_options are for bbr and bbr1: "T" and microseconds, "Q" and a number, or both in '
                 f"this order, not {options!r} for {name}"
@@ -376,20 +375,19 @@ class QuicConfiguration:
             raise ConfigurationError("preferred_addresses is for servers: a client follows its server's")
         families, ports = [], set()
         for entry in wanted if isinstance(wanted, list | tuple) else [wanted]:
-            literal: ipaddress.IPv4Address | ipaddress.IPv6Address | None
             try:
                 host, port = entry
-                literal = ipaddress.ip_address(str(host))
+                packed = packed_address(str(host))
             except (TypeError, ValueError):
-                literal, port = None, 0
-            if literal is None or literal.is_unspecified or not isinstance(port, int) or not 0 < port < 65536:
+                packed, port = b"", 0
+            if not any(packed) or not isinstance(port, int) or not 0 < port < 65536:
                 raise ConfigurationError(
                     "preferred_addresses are IP literals and ports that clients can reach, such as "
                     f'[("192.0.2.1", 443)], not {wanted!r}'
                 )
-            families.append(literal.version)
+            families.append(len(packed))
             ports.add(port)
-        if sorted(families) not in ([4], [4, 6]) or len(ports) != 1:
+        if sorted(families) not in ([4], [4, 16]) or len(ports) != 1:
             raise ConfigurationError(  # picoquic sends the IPv4 port for both
                 "preferred_addresses has an IPv4 address, and at most an IPv6 address with the same port beside it, "
                 f"not {wanted!r}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from aiopquic._addresses import has_ipv6
+from aiopquic._addresses import has_ipv6, ip_version
 from aiopquic._sinks import HandshakeInfo
 from aiopquic.exceptions import CloseKind, CloseReason, StreamClosedError, WouldBlockError
 from aiopquic.quic._engine_settings import alpn_of
@@ -34,7 +33,7 @@ from aiopquic.quic.events import (
     StreamDataReceived,
     StreamReset,
 )
-from aiopquic.quic.paths import PathInfo, path_id
+from aiopquic.quic.paths import path_id
 from aiopquic.quic.priorities import StreamPriorities
 from aiopquic.quic.reading import StreamReading
 from aiopquic.quic.sending import Sender
@@ -43,7 +42,7 @@ from aiopquic.quic.streams import StreamTable, stream_is_unidirectional
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
     from aiopquic._binding._stream import Stream
-    from aiopquic._paths import PathAnswer, PathEvent
+    from aiopquic._paths import PathAnswer, PathEvent, PathInfo
 
 __all__ = ["QuicConnection", "QuicErrorCode", "stream_is_unidirectional"]
 
@@ -108,10 +107,10 @@ class QuicConnection(ConnectionDatagrams, ConnectionDrains, ConnectionControls, 
         """The engine of a client that has one for itself."""
         if self._connection is not None or self._engine is not None:
             raise RuntimeError("connect() was called before: a QuicConnection is good for one connection")
-        literal = ipaddress.ip_address(addr[0].partition("%")[0])
+        version = ip_version(addr[0])
         self._engine = QuicEngine(
             configuration=self._configuration,
-            bind_addresses=("0.0.0.0",) if literal.version == 4 else ("::",),
+            bind_addresses=("0.0.0.0",) if version == 4 else ("::",),
             port=local_port,
         )
         return self._engine

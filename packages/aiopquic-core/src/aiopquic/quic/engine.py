@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import select
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ from aiopquic.quic._engine_settings import certificate_settings, engine_settings
 from aiopquic.quic._identities import CertificateSource, NamedCertificates
 from aiopquic.quic.compat import TransportNames
 from aiopquic.quic.configuration import QuicConfiguration
-from aiopquic.quic.engine_stats import EngineStats, running_engines, stats_of
 from aiopquic.quic.loop_end import close_with_loop
 from aiopquic.quic.protocols import Undecided
 from aiopquic.quic.requests import ConnectionRequests
@@ -28,14 +28,18 @@ if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
     from aiopquic._sinks import IncomingInfo
     from aiopquic.quic.accepting import Acceptor
+    from aiopquic.quic.engine_stats import EngineStats
     from aiopquic.quic.protocols import Accept
 
-__all__ = ["QuicEngine"]
+__all__ = ["QuicEngine", "running_engines"]
 
 logger = logging.getLogger("aiopquic.engine")
 
 #: Opening the sockets takes microseconds; a host that needs longer than this is stuck.
 START_TIMEOUT_MS = 5000
+
+#: The engines of this process whose network threads run.
+running_engines: weakref.WeakSet[QuicEngine] = weakref.WeakSet()
 
 
 class QuicEngine:
@@ -107,6 +111,8 @@ class QuicEngine:
 
     def stats(self) -> EngineStats:
         """The figures of this moment; cheap: no word to the network thread."""
+        from aiopquic.quic.engine_stats import stats_of  # for those who ask
+
         return stats_of(self)
 
     def _start_transport(self, port: int = 0, *, retry: bool | None = None) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aiopquic.quic.engine import QuicEngine
 
-__all__ = ["EngineStats", "running_engines", "stats_of"]
-
-#: The engines of this process whose network threads run.
-running_engines: weakref.WeakSet[QuicEngine] = weakref.WeakSet()
+__all__ = ["EngineStats", "stats_of"]
 
 
 @dataclass(frozen=True, slots=True)

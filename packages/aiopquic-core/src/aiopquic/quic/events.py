@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
-from aiopquic._paths import PathInfo
 from aiopquic.exceptions import CloseReason
+
+if TYPE_CHECKING:
+    from aiopquic._paths import PathInfo
+    from aiopquic.quic.webtransport_events import (
+        WebTransportDatagramReceived,
+        WebTransportNewStream,
+        WebTransportSessionClosed,
+        WebTransportSessionDraining,
+        WebTransportSessionReady,
+        WebTransportSessionRefused,
+        WebTransportStopSending,
+        WebTransportStreamDataReceived,
+        WebTransportStreamReset,
+    )
 
 __all__ = [
     "ConnectionIdIssued",
@@ -136,69 +150,8 @@ class ConnectionIdRetired(QuicEvent):
     connection_id: bytes = b""
 
 
-# The events of WebTransport sessions. No connection of this package emits them: the sessions of the package
-# aiopquic-webtransport do.
-
-
-@dataclass(slots=True)
-class WebTransportSessionReady(QuicEvent):
-    """The server has accepted the session."""
-
-
-@dataclass(slots=True)
-class WebTransportSessionRefused(QuicEvent):
-    """The server wants no session; ``error_code`` is an HTTP status where it sent one."""
-
-    error_code: int = 0
-
-
-@dataclass(slots=True)
-class WebTransportSessionClosed(QuicEvent):
-    """The session has ended, with the peer's code and reason."""
-
-    error_code: int = 0
-    reason: memoryview = memoryview(b"")  # noqa: RUF009 - read-only, so that all may share it
-
-
-@dataclass(slots=True)
-class WebTransportSessionDraining(QuicEvent):
-    """The peer asks to end the session soon."""
-
-
-@dataclass(slots=True)
-class WebTransportStreamDataReceived(QuicEvent):
-    """Bytes arrived in order on a stream of the session; ``end_stream`` says that no more follow."""
-
-    stream_id: int = 0
-    data: memoryview = memoryview(b"")  # noqa: RUF009 - read-only, so that all may share it
-    end_stream: bool = False
-
-
-@dataclass(slots=True)
-class WebTransportStreamReset(QuicEvent):
-    """The peer gave up its side of a stream of the session."""
-
-    stream_id: int = 0
-    error_code: int = 0
-
-
-@dataclass(slots=True)
-class WebTransportStopSending(QuicEvent):
-    """The peer wants no more of a stream of the session."""
-
-    stream_id: int = 0
-    error_code: int = 0
-
-
-@dataclass(slots=True)
-class WebTransportDatagramReceived(QuicEvent):
-    """A datagram of the session arrived."""
-
-    data: memoryview = memoryview(b"")  # noqa: RUF009 - read-only, so that all may share it
-
-
-@dataclass(slots=True)
-class WebTransportNewStream(QuicEvent):
-    """The peer opened a stream of the session."""
-
-    stream_id: int = 0
+def __getattr__(name: str) -> object:
+    """Those of WebTransport sessions: made when they are wanted, for most programs have no use for them."""
+    if name not in __all__:
+        raise AttributeError(f"module 'aiopquic.quic.events' has no attribute {name!r}")
+    return getattr(import_module("aiopquic.quic.webtransport_events"), name)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 
-from aiopquic._addresses import has_ipv6
+from aiopquic._addresses import has_ipv6, packed_address
 from aiopquic.quic._engine_settings import check_host
 
 __all__ = ["bind_addresses"]
@@ -29,7 +28,7 @@ async def bind_addresses(host: str | None, family: int | None) -> tuple[str, ...
     assert host is not None
     check_host(host, family)
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        packed_address(host)
         return (host,)
     except ValueError:
         pass

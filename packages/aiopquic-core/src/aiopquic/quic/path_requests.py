@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import weakref
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from aiopquic._paths import PathAnswer, PathEvent, PathInfo, PathOutcome
+from aiopquic._addresses import packed_address
 from aiopquic._simulation import check_place
 from aiopquic.exceptions import BindError, CloseReason, ConfigurationError, PathError, QuicConnectionError
 
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
-    from aiopquic._paths import PathWish
+    from aiopquic._paths import PathAnswer, PathEvent, PathInfo, PathOutcome, PathWish
 
 __all__ = ["LocalAddress", "PathEvents", "PathRequests"]
 
@@ -224,7 +223,7 @@ def _checked_peer(address: tuple[str, int] | None) -> tuple[str, int] | None:
 
 def _literal(host: str, port: int) -> str:
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        packed_address(host)
     except (AttributeError, ValueError):
         raise ConfigurationError(f"a path goes from and to IP literals, such as 192.0.2.1, not {host!r}") from None
     if not isinstance(port, int) or not 0 <= port < 65536:

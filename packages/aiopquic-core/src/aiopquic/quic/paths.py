@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiopquic._paths import PathEvent, PathInfo
 from aiopquic.exceptions import PathError
 from aiopquic.quic.path_requests import LocalAddress, PathEvents, PathRequests
 
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
+    from aiopquic._paths import PathEvent, PathInfo
     from aiopquic._sinks import HandshakeInfo
 
 __all__ = ["ConnectionPaths", "PathEvent", "PathInfo", "path_id"]
@@ -116,9 +116,18 @@ class ConnectionPaths:
         return self._paths.listen(self._open_connection(), rtt_change, rate_change)
 
 
+def __getattr__(name: str) -> object:
+    """What is told of paths: made when it is wanted, for most programs have one path and never look at it."""
+    if name not in ("PathEvent", "PathInfo"):
+        raise AttributeError(f"module 'aiopquic.quic.paths' has no attribute {name!r}")
+    from aiopquic import _paths
+
+    return getattr(_paths, name)
+
+
 def path_id(path: PathInfo | int) -> int:
     """What the bridge knows a path by."""
-    number = path.id if isinstance(path, PathInfo) else path
+    number = path if isinstance(path, int) else getattr(path, "id", None)
     if not isinstance(number, int) or not 0 <= number < 1 << 62:
         raise PathError(f"a path is what add_path() or paths() has returned, or its id, not {path!r}")
     return number

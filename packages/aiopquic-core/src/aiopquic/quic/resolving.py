@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from itertools import chain, zip_longest
 from typing import Any
+
+from aiopquic._addresses import packed_address
 
 __all__ = ["resolve"]
 
@@ -24,7 +25,7 @@ async def resolve(host: str, port: int, family: int | None) -> list[Address]:
     Cancellation: safe; a look-up that has begun goes on in its thread, and nobody hears of it.
     """
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        packed_address(host)
         return [(host, port)]
     except ValueError:
         pass

@@ -5,13 +5,25 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from aiopquic.quic._identities import CertificateSource, NamedCertificates
 from aiopquic.quic.engine import QuicEngine
-from aiopquic.quic.engine_stats import EngineStats
 
-__all__ = ["ListeningServer"]
+if TYPE_CHECKING:
+    from aiopquic.quic.engine_stats import EngineStats
+    from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
+
+__all__ = ["ListeningServer", "incoming_desk"]
+
+
+def incoming_desk(callback: IncomingCallback | None, timeout: float) -> IncomingDesk | None:
+    """Who asks the application about each client; None where it does not want to be asked."""
+    if callback is None:
+        return None
+    from aiopquic.quic.incoming import IncomingDesk
+
+    return IncomingDesk(callback, timeout=timeout)
 
 
 class ListeningServer(ABC):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from aiopquic._files import StrPath
 from aiopquic.exceptions import ConfigurationError, QuicConnectionError, StreamError
 from aiopquic.quic.configuration import QuicConfiguration
-from aiopquic.quic.incoming import IncomingCallback
 from aiopquic.quic.stream_transport import StreamTransport
 from aiopquic.streams._opening import Opening
 from aiopquic.streams.client import connect
@@ -17,6 +16,9 @@ from aiopquic.streams.connection import Connection
 from aiopquic.streams.server import Server, serve
 from aiopquic.streams.settings import ClientSettings, ServerSettings
 from aiopquic.streams.stream import Stream
+
+if TYPE_CHECKING:
+    from aiopquic.quic.incoming import IncomingCallback
 
 __all__ = ["ClientConnected", "open_connection", "start_server"]
 

@@ -7,11 +7,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from aiopquic.exceptions import QuicConnectionError, StreamClosedError, StreamStoppedError
-from aiopquic.quic.paths import PathInfo, path_id
+from aiopquic.quic.paths import path_id
 from aiopquic.streams._base import BaseStream, check_code
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from aiopquic.quic.paths import PathInfo
 
 __all__ = ["SendStream"]
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic._identities import CertificateSource
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
-from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
 from aiopquic.quic.listening import bind_addresses
 from aiopquic.quic.protocols import Hosts, ServerProtocol
-from aiopquic.quic.serving import ListeningServer
+from aiopquic.quic.serving import ListeningServer, incoming_desk
 from aiopquic.streams._base import check_code
 from aiopquic.streams._hosting import HANDLER_FAILED, Handler, Hosting
 from aiopquic.streams._opening import Opening
 from aiopquic.streams.connection import Connection
 from aiopquic.streams.settings import ServerSettings, configuration_of
+
+if TYPE_CHECKING:
+    from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
 
 __all__ = ["HANDLER_FAILED", "Handler", "Server", "serve"]
 
@@ -90,7 +92,7 @@ def serve(
         raise ConfigurationError(f"host is a name, an IP literal or None, not {host!r}")
     if not isinstance(port, int) or not 0 <= port < 65536:
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
-    desk = IncomingDesk(incoming, timeout=settled.handshake_timeout) if incoming is not None else None
+    desk = incoming_desk(incoming, settled.handshake_timeout)
 
     async def start() -> Server:
         addresses = await bind_addresses(host, settled.ip_family)

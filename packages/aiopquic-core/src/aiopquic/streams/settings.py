@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
@@ -119,6 +118,8 @@ def _unknown(function: str, name: str, known: set[str]) -> str:
     if name in ("alpn_protocols", "is_client"):
         instead = "alpn" if name == "alpn_protocols" else "connect() or serve()"
         return f"{function}() has no setting {name!r}: use {instead} instead"
+    import difflib  # for a sentence about a mistake
+
     nearest = difflib.get_close_matches(name, [*known, "alpn", "configuration"], n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}?" if nearest else "see QuicConfiguration for those there are"
     return f"{function}() has no setting {name!r}: {hint}"
