@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aiopquic._binding._engine import live_counts
+from aiopquic._driver import uses_portable_loop
 from aiopquic.asyncio import serve
 from aiopquic.exceptions import (
     ConfigurationError,
@@ -161,7 +162,7 @@ async def test_always_retry(endpoints: Endpoints, has_callback: bool):
     ):
         await echo(client)
         counters = server.server._engine.binding.counters
-        assert counters["incoming_retried"] == has_callback
+        assert counters["incoming_retried"] == (1 if has_callback or not uses_portable_loop() else 0)
     assert [incoming.is_address_validated for incoming in door.seen] == [True] * has_callback
 
 

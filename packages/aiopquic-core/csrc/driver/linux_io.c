@@ -274,6 +274,9 @@ bool aiopq_linux_io_send(aiopq_linux_io_t *io, int batches, uint64_t now_us)
         if (error != 0 || io->pending_length == 0) {
             return false;
         }
+        if (cnx == NULL) {
+            aiopq_engine_sent_stateless(io->engine, io->send_buffer, io->pending_length);
+        }
         io->pending_segment = segment;
         if (!send_pending(io, cnx, now_us)) {
             return false;

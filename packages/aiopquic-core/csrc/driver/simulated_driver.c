@@ -177,6 +177,9 @@ static bool send_all(aiopq_driver_t *driver, uint64_t now_us)
         if (error != 0 || length == 0) {
             return false;
         }
+        if (cnx == NULL) {
+            aiopq_engine_sent_stateless(driver->engine, bytes, length);
+        }
         const struct sockaddr_storage *source = source_for(driver, &from, to.ss_family);
         if (source != NULL) {
             send_batch(driver, source, &to, bytes, length, segment > 0 ? segment : length);

@@ -72,6 +72,8 @@ const char *aiopq_status_name(aiopq_status_t status)
         return "already started";
     case AIOPQ_BAD_CERTIFICATE:
         return "no certificate could be read";
+    case AIOPQ_BAD_ECH_KEY:
+        return "an ECH configuration can't be used, or its private key is not the one that belongs to it";
     case AIOPQ_BAD_KEY:
         return "the private key could not be read";
     case AIOPQ_NO_PASSWORD:

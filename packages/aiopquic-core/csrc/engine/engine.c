@@ -14,6 +14,7 @@
 #include "net/reset.h"
 #include "net/tickets.h"
 #include "net/tls.h"
+#include "net/tokens.h"
 #include "net/watch.h"
 
 /* Entries of a block: 10 KiB each, so an engine at rest is small. */
@@ -24,12 +25,21 @@
  * events. Each takes a microsecond or a few. */
 #define TURN_COMMANDS 256
 
+/* picoquic's own packet loop does not tell which connection a datagram was for: an address token that came is kept when
+ * there is no doubt about it. */
+static void collect_tokens(aiopq_engine_t *engine)
+{
+    picoquic_cnx_t *cnx = picoquic_get_first_cnx(engine->quic);
+    aiopq_tokens_collect(engine, cnx != NULL && picoquic_get_next_cnx(cnx) == NULL ? cnx : NULL);
+}
+
 static void engine_dispose(aiopq_engine_t *engine)
 {
     if (engine->quic != NULL) {
         aiopq_tls_release(engine);
         picoquic_free(engine->quic);
     }
+    aiopq_tokens_free(engine);
     aiopq_incoming_free(engine->incoming);
     aiopq_tls_free(engine->tls);
     aiopq_settings_dispose(&engine->config);
@@ -115,10 +125,20 @@ void aiopq_engine_receive(aiopq_engine_t *engine, const aiopq_datagram_t *datagr
     uint64_t bytes = atomic_load_explicit(&engine->bytes_received, memory_order_relaxed);
     atomic_store_explicit(&engine->bytes_received, bytes + datagram->length, memory_order_relaxed);
     if (engine->incoming == NULL || !aiopq_incoming_take(engine, datagram)) {
-        (void)picoquic_incoming_packet(engine->quic, (uint8_t *)(uintptr_t)datagram->bytes, datagram->length,
-                                       (struct sockaddr *)(uintptr_t)datagram->from,
-                                       (struct sockaddr *)(uintptr_t)datagram->to, datagram->interface_index,
-                                       datagram->ecn, now_us);
+        picoquic_cnx_t *cnx = NULL;
+        (void)picoquic_incoming_packet_ex(engine->quic, (uint8_t *)(uintptr_t)datagram->bytes,
+                                          datagram->length, (struct sockaddr *)(uintptr_t)datagram->from,
+                                          (struct sockaddr *)(uintptr_t)datagram->to,
+                                          datagram->interface_index, datagram->ecn, &cnx, now_us);
+        aiopq_tokens_collect(engine, cnx);
+    }
+}
+
+void aiopq_engine_sent_stateless(aiopq_engine_t *engine, const uint8_t *bytes, size_t length)
+{
+    /* One that holds incoming connections counts where it decides. */
+    if (engine->incoming == NULL && aiopq_is_retry(bytes, length)) {
+        aiopq_count(&engine->incoming_retried);
     }
 }
 
@@ -130,10 +150,14 @@ void aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us)
     if (engine->incoming != NULL) {
         aiopq_incoming_expire(engine);
     }
+    if (!engine->config.is_client) {
+        aiopq_tokens_bound_used(engine);
+    }
 }
 
 void aiopq_engine_flush(aiopq_engine_t *engine)
 {
+    collect_tokens(engine);
     aiopq_resets_finish(engine);
     aiopq_announce_failing(engine);
     aiopq_watch_look(engine);

@@ -8,6 +8,9 @@
 void aiopq_engine_receive(aiopq_engine_t *engine, const aiopq_datagram_t *datagram,
                           uint64_t now_us) AIOPQ_NET;
 
+/* Behind a datagram that went out for no connection: counts the Retry packets. */
+void aiopq_engine_sent_stateless(aiopq_engine_t *engine, const uint8_t *bytes, size_t length) AIOPQ_NET;
+
 /* Carries out what the loop thread asked for, up to a bound: aiopq_engine_may_sleep() answers false while there is
  * more. `now_us` is the time of the whole turn. */
 void aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us) AIOPQ_NET;

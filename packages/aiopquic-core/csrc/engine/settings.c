@@ -19,6 +19,20 @@ static aiopq_status_t copy_string(const char **to, const char *from)
     return AIOPQ_OK;
 }
 
+static aiopq_status_t copy_bytes(aiopq_bytes_t *to, aiopq_bytes_t from)
+{
+    uint8_t *copy = from.length > 0 ? malloc(from.length) : NULL;
+    if (from.length == 0) {
+        return AIOPQ_OK;
+    }
+    if (copy == NULL) {
+        return AIOPQ_NO_MEMORY;
+    }
+    memcpy(copy, from.data, from.length);
+    *to = (aiopq_bytes_t){.data = copy, .length = from.length};
+    return AIOPQ_OK;
+}
+
 static uint64_t at_least(uint64_t bytes, uint64_t smallest)
 {
     return bytes > smallest ? bytes : smallest;
@@ -38,14 +52,21 @@ aiopq_status_t aiopq_settings_copy(aiopq_config_t *to, const aiopq_config_t *fro
     to->trusted_root_count = 0;
     memset(&to->certificate_hashes, 0, sizeof(to->certificate_hashes));
     memset(&to->pinned_keys, 0, sizeof(to->pinned_keys));
+    to->ech_keys = NULL;
+    to->ech_key_count = 0;
+    to->ech_configs = (aiopq_bytes_t){0};
+    to->ech_public_name = NULL;
     memset(&to->session_tickets, 0, sizeof(to->session_tickets));
     memset(to->alpn, 0, sizeof(to->alpn));
     to->keylog_file = to->qlog_dir = to->congestion_control = to->congestion_options = NULL;
 
-    aiopq_status_t status = AIOPQ_OK;
+    aiopq_status_t status = copy_bytes(&to->ech_configs, from->ech_configs);
     for (size_t i = 0; i < AIOPQ_ALPN_COUNT_MAX && from->alpn[i] != NULL && status == AIOPQ_OK; i++) {
         status = strlen(from->alpn[i]) <= AIOPQ_ALPN_MAX ? copy_string(&to->alpn[i], from->alpn[i])
                                                          : AIOPQ_INVALID;
+    }
+    if (status == AIOPQ_OK) {
+        status = copy_string(&to->ech_public_name, from->ech_public_name);
     }
     if (status == AIOPQ_OK) {
         status = copy_string(&to->keylog_file, from->keylog_file);
@@ -76,6 +97,8 @@ void aiopq_settings_dispose(aiopq_config_t *config)
     free_string(config->qlog_dir);
     free_string(config->congestion_control);
     free_string(config->congestion_options);
+    free_string(config->ech_public_name);
+    free((void *)(uintptr_t)config->ech_configs.data);
 }
 
 static pthread_once_t prepared = PTHREAD_ONCE_INIT;
@@ -209,7 +232,10 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
     }
     picoquic_set_default_pmtud_policy(quic, pmtud_policy(config->pmtud));
     picoquic_set_alpn_select_fn_v2(quic, aiopq_select_alpn);
-    picoquic_set_cookie_mode(quic, config->always_retry ? 1 : 0);
+    if (config->half_open_limit != 0) {
+        picoquic_set_max_half_open_retry_threshold(quic, config->half_open_limit);
+    }
+    aiopq_set_retry(quic, config->always_retry);
     if (config->keylog_file != NULL) {
         picoquic_enable_sslkeylog(quic, 1);
         picoquic_set_key_log_file(quic, config->keylog_file);

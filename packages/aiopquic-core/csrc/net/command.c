@@ -15,6 +15,7 @@
 #include "net/qlog.h"
 #include "net/reset.h"
 #include "net/tls.h"
+#include "net/tokens.h"
 #include "net/watch.h"
 
 /* What a stopping engine waits at most for its CONNECTION_CLOSE frames to be sent: they go out in the next
@@ -101,7 +102,9 @@ static void do_connect(aiopq_engine_t *engine, aiopq_conn_t *conn)
     }
     uint32_t version = request->version != 0 ? request->version : engine->config.version;
     /* picoquic looks for a ticket only where it knows the protocol beforehand; the callback could offer several. */
-    const char *alpn = engine->config.keeps_sessions && request->alpn_count == 1 ? request->strings : NULL;
+    /* With ECH it must ask: each ClientHello, that behind a Retry too, is prepared where it does (net/ech.h). */
+    bool is_known = engine->config.keeps_sessions && !engine->config.uses_ech && request->alpn_count == 1;
+    const char *alpn = is_known ? request->strings : NULL;
     conn->cnx = picoquic_create_cnx(engine->quic, none, none, (struct sockaddr *)&request->address,
                                     engine->now_us, version, request->server_name, alpn, 1);
     if (conn->cnx == NULL) {
@@ -112,6 +115,7 @@ static void do_connect(aiopq_engine_t *engine, aiopq_conn_t *conn)
     if (engine->config.desired_version != 0) {
         picoquic_set_desired_version(conn->cnx, engine->config.desired_version);
     }
+    aiopq_tokens_use(engine, conn);
     int error = picoquic_start_client_cnx(conn->cnx);
     if (error != 0) {
         aiopq_close_info_t info = {

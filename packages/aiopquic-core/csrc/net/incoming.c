@@ -211,9 +211,9 @@ static void do_refuse(aiopq_engine_t *engine, const aiopq_datagram_t *datagram)
 static void do_retry(aiopq_engine_t *engine, const aiopq_datagram_t *datagram)
 {
     picoquic_enforce_client_only(engine->quic, 0);
-    picoquic_set_cookie_mode(engine->quic, 1);
+    aiopq_set_retry(engine->quic, true);
     give(engine, datagram);
-    picoquic_set_cookie_mode(engine->quic, engine->config.always_retry ? 1 : 0);
+    aiopq_set_retry(engine->quic, engine->config.always_retry);
     picoquic_enforce_client_only(engine->quic, 1);
 }
 
@@ -321,7 +321,8 @@ static void begin(aiopq_engine_t *engine, const aiopq_datagram_t *datagram, cons
     }
     bool has_proof = is_validated(engine, datagram, header, packet_number);
     bool is_crowded = incoming->count >= AIOPQ_INCOMING_MAX / 2 ||
-                      incoming->byte_count + datagram->length > AIOPQ_INCOMING_BYTES / 2;
+                      incoming->byte_count + datagram->length > AIOPQ_INCOMING_BYTES / 2 ||
+                      aiopq_has_many_handshakes(engine->quic);
     if (!has_proof && (engine->config.always_retry || is_crowded)) {
         aiopq_count(&engine->incoming_retried);
         do_retry(engine, datagram);

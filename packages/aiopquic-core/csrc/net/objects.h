@@ -24,6 +24,7 @@
 typedef struct aiopq_tls aiopq_tls_t;
 typedef struct aiopq_driver aiopq_driver_t;
 typedef struct aiopq_incoming aiopq_incoming_t;
+typedef struct aiopq_token aiopq_token_t;
 
 /* What is watched of a connection (net/watch.h); network thread only. */
 typedef struct aiopq_watch {
@@ -78,7 +79,8 @@ struct aiopq_engine {
     int (*open_local)(void *context, struct sockaddr_storage *address);
     void (*close_local)(void *context, const struct sockaddr_storage *address);
     void *local_context;
-    bool is_stopping; /* STOP was taken: connections are being closed */
+    aiopq_token_t *tokens; /* clients: the newest first; net/tokens.c frees them */
+    bool is_stopping;      /* STOP was taken: connections are being closed */
     uint64_t stop_deadline_us;
     uint64_t now_us;             /* the time the driver gave with the current turn */
     uint64_t events_unsignalled; /* events since the loop thread was last woken */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "net/callbacks.h"
+#include "net/ech.h"
 #include "net/events_out.h"
 #include "net/flow_control.h"
 #include "net/picoquic_private.h"
@@ -65,6 +66,7 @@ static aiopq_conn_info_t *conn_info(aiopq_conn_t *conn)
         struct sockaddr *address = NULL;
         info->version = aiopq_negotiated_version(cnx);
         info->is_resumed = picoquic_tls_is_psk_handshake(cnx) != 0;
+        info->is_ech_accepted = aiopq_ech_is_accepted(cnx);
         info->has_multipath = aiopq_has_multipath(cnx);
         info->is_early_data_accepted = aiopq_early_data_was_accepted(cnx);
         info->alpn_length = copy_string(picoquic_tls_get_negotiated_alpn(cnx), info->alpn, AIOPQ_ALPN_MAX);
@@ -133,6 +135,11 @@ static aiopq_close_info_t close_info(aiopq_conn_t *conn, picoquic_call_back_even
     uint64_t local = 0, remote = 0, local_application = 0, remote_application = 0;
     picoquic_get_close_reasons(conn->cnx, &local, &remote, &local_application, &remote_application);
     info.verify_error = conn->verify_error;
+    aiopq_bytes_t configs = conn->is_client ? aiopq_ech_retry_configs(conn->cnx) : (aiopq_bytes_t){0};
+    if (configs.length <= AIOPQ_ECH_RETRY_MAX && configs.length > 0) {
+        info.ech_retry_length = (uint16_t)configs.length;
+        memcpy(info.ech_retry, configs.data, configs.length);
+    }
     if (event == picoquic_callback_stateless_reset) {
         info.kind = AIOPQ_CLOSE_STATELESS_RESET;
         info.is_remote = true;
@@ -321,7 +328,7 @@ size_t aiopq_select_alpn(picoquic_quic_t *quic, picoquic_iovec_t *list, size_t c
 
 int aiopq_on_request_alpn(aiopq_conn_t *conn, void *tls_context)
 {
-    if (conn->request == NULL) {
+    if (conn->request == NULL || !aiopq_ech_use(conn)) {
         return -1;
     }
     const char *token = conn->request->strings;

@@ -217,6 +217,27 @@ bool aiopq_is_stream_acked_up_to(picoquic_cnx_t *cnx, uint64_t stream_id, uint64
            (length == 0 || picoquic_check_sack_list(&stream->sack_list, 0, length - 1) != 0);
 }
 
+void aiopq_set_retry(picoquic_quic_t *quic, bool is_wanted)
+{
+    picoquic_set_cookie_mode(quic, is_wanted ? 3 : 2); /* 1: by Retry; 2: by NEW_TOKEN, for the next time */
+}
+
+bool aiopq_has_many_handshakes(const picoquic_quic_t *quic)
+{
+    return quic->current_number_half_open >= quic->max_half_open_before_retry;
+}
+
+bool aiopq_is_retry(const uint8_t *bytes, size_t length)
+{
+    static const uint8_t version_2[4] = {0x6b, 0x33, 0x43, 0xcf};
+    if (length < 7 || (bytes[0] & 0x80) == 0) {
+        return false;
+    }
+    /* RFC 9369 section 3.2 gives the type another number; version 0 is a Version Negotiation packet. */
+    uint8_t type = memcmp(bytes + 1, version_2, 4) == 0 ? 0 : 3;
+    return (bytes[0] >> 4 & 3) == type && (bytes[1] | bytes[2] | bytes[3] | bytes[4]) != 0;
+}
+
 bool aiopq_knows_connection(picoquic_quic_t *quic, const uint8_t *id, uint8_t id_length,
                             const struct sockaddr *from)
 {

@@ -1,5 +1,5 @@
 /* The few facts that picoquic keeps to itself. Nothing else here includes picoquic_internal.h but tls.c,
- * exporter.c, key_exchange.c, path_facts.c, qlog.c and tickets.c. */
+ * exporter.c, key_exchange.c, path_facts.c, qlog.c, tickets.c and tokens.c. */
 #ifndef AIOPQ_NET_PICOQUIC_PRIVATE_H
 #define AIOPQ_NET_PICOQUIC_PRIVATE_H
 
@@ -107,6 +107,16 @@ uint64_t aiopq_key_phases(picoquic_cnx_t *cnx) AIOPQ_NET;
 bool aiopq_update_keys(picoquic_cnx_t *cnx) AIOPQ_NET;
 
 uint32_t aiopq_negotiated_version(picoquic_cnx_t *cnx) AIOPQ_NET;
+
+/* Whether every client proves its address with a Retry (RFC 9000 section 8.1.2), or only those that come while there are too
+ * many handshakes. In either case each gets a token for its next connection (section 8.1.3). */
+void aiopq_set_retry(picoquic_quic_t *quic, bool is_wanted);
+
+/* True when as many handshakes are under way as may be before that. */
+bool aiopq_has_many_handshakes(const picoquic_quic_t *quic) AIOPQ_NET;
+
+/* True when the datagram, which picoquic sends for no connection, is a Retry packet (RFC 9000 section 17.2.5). */
+bool aiopq_is_retry(const uint8_t *bytes, size_t length);
 
 /* True when an Initial packet for that destination connection id belongs to a connection. */
 bool aiopq_knows_connection(picoquic_quic_t *quic, const uint8_t *id, uint8_t id_length,

@@ -5,8 +5,16 @@
 #include <string.h>
 #include <tls_api.h>
 
-/* A ticket is: server name, ALPN, version (4 bytes), the limits that the server gave (8 bytes each), the ticket.
- * Texts and the ticket stand behind their length of two bytes; all numbers with the most significant byte first. */
+#include "net/tokens.h"
+
+/* A record is its length (4 bytes), its kind (1), and
+ * - of a session ticket: server name, ALPN, version (4), the limits that the server gave (8 each), the ticket;
+ * - of an address token: server name, port (2), address family (2), microseconds since 1970 until it expires (8), the token.
+ * Texts, tickets and tokens stand behind their length of two bytes; all numbers with the most significant byte first. */
+enum {
+    TICKET = 1,
+    TOKEN = 2
+};
 #define LIMITS (picoquic_tp_0rtt_max_streams_id_unidir + 1)
 
 /* ---- writing ---- */
@@ -38,21 +46,47 @@ static void put_block(writer_t *writer, const void *bytes, uint16_t length)
     put(writer, bytes, length);
 }
 
-static void put_tickets(writer_t *writer, picoquic_quic_t *quic)
+static void put_ticket(writer_t *writer, const picoquic_stored_ticket_t *ticket)
 {
+    size_t length = 1 + 2 + (size_t)ticket->sni_length + 2 + (size_t)ticket->alpn_length + 4 + LIMITS * 8 +
+                    2 + (size_t)ticket->ticket_length;
+    put_number(writer, length, 4);
+    put_number(writer, TICKET, 1);
+    put_block(writer, ticket->sni, ticket->sni_length);
+    put_block(writer, ticket->alpn, ticket->alpn_length);
+    put_number(writer, ticket->version, 4);
+    for (size_t i = 0; i < LIMITS; i++) {
+        put_number(writer, ticket->tp_0rtt[i], 8);
+    }
+    put_block(writer, ticket->ticket, ticket->ticket_length);
+}
+
+static void put_token(writer_t *writer, const aiopq_token_t *token)
+{
+    put_number(writer, 1 + 2 + (size_t)token->name_length + 2 + 2 + 8 + 2 + (size_t)token->length, 4);
+    put_number(writer, TOKEN, 1);
+    put_block(writer, token->bytes, token->name_length);
+    put_number(writer, token->port, 2);
+    put_number(writer, token->family, 2);
+    put_number(writer, token->valid_until_us, 8);
+    put_block(writer, token->bytes + token->name_length, token->length);
+}
+
+static void put_records(writer_t *writer, const aiopq_engine_t *engine)
+{
+    picoquic_quic_t *quic = engine->quic;
     uint64_t now_us = picoquic_get_tls_time(quic);
     for (const picoquic_stored_ticket_t *ticket = quic->p_first_ticket; ticket != NULL;
          ticket = ticket->next_ticket) {
         if (ticket->was_used || ticket->time_valid_until <= now_us) {
             continue; /* a ticket is good for one connection (RFC 8446 appendix C.4) */
         }
-        put_block(writer, ticket->sni, ticket->sni_length);
-        put_block(writer, ticket->alpn, ticket->alpn_length);
-        put_number(writer, ticket->version, 4);
-        for (size_t i = 0; i < LIMITS; i++) {
-            put_number(writer, ticket->tp_0rtt[i], 8);
+        put_ticket(writer, ticket);
+    }
+    for (const aiopq_token_t *token = engine->tokens; token != NULL; token = token->next) {
+        if (token->valid_until_us > now_us) {
+            put_token(writer, token);
         }
-        put_block(writer, ticket->ticket, ticket->ticket_length);
     }
 }
 
@@ -60,14 +94,14 @@ aiopq_status_t aiopq_engine_session_tickets(aiopq_engine_t *engine, uint8_t **by
 {
     writer_t writer = {.bytes = NULL};
     *bytes = NULL;
-    put_tickets(&writer, engine->quic);
+    put_records(&writer, engine);
     *length = writer.length;
     if (writer.length > 0) {
         writer = (writer_t){.bytes = malloc(writer.length)};
         if (writer.bytes == NULL) {
             return AIOPQ_NO_MEMORY;
         }
-        put_tickets(&writer, engine->quic);
+        put_records(&writer, engine);
         *bytes = writer.bytes;
     }
     return AIOPQ_OK;
@@ -109,7 +143,7 @@ static aiopq_bytes_t get_block(reader_t *reader)
     return (aiopq_bytes_t){.data = get(reader, length), .length = length};
 }
 
-static bool load_one(picoquic_quic_t *quic, reader_t *reader)
+static void load_ticket(picoquic_quic_t *quic, reader_t *reader)
 {
     aiopq_bytes_t name = get_block(reader), alpn = get_block(reader);
     uint32_t version = (uint32_t)get_number(reader, 4);
@@ -119,7 +153,7 @@ static bool load_one(picoquic_quic_t *quic, reader_t *reader)
     }
     aiopq_bytes_t ticket = get_block(reader);
     if (reader->is_bad) {
-        return false;
+        return;
     }
     picoquic_tp_t parameters;
     memset(&parameters, 0, sizeof(parameters));
@@ -133,14 +167,34 @@ static bool load_one(picoquic_quic_t *quic, reader_t *reader)
     (void)picoquic_store_ticket(quic, (const char *)name.data, (uint16_t)name.length, (const char *)alpn.data,
                                 (uint16_t)alpn.length, version, NULL, 0, NULL, 0,
                                 (uint8_t *)(uintptr_t)ticket.data, (uint16_t)ticket.length, &parameters);
-    return true;
+}
+
+/* False without memory. */
+static bool load_token(aiopq_engine_t *engine, reader_t *reader)
+{
+    aiopq_bytes_t name = get_block(reader);
+    aiopq_token_t facts = {.name_length = (uint16_t)name.length};
+    facts.port = (uint16_t)get_number(reader, 2);
+    facts.family = (uint16_t)get_number(reader, 2);
+    facts.valid_until_us = get_number(reader, 8);
+    aiopq_bytes_t token = get_block(reader);
+    facts.length = (uint16_t)token.length;
+    return reader->is_bad || aiopq_tokens_add(engine, &facts, name.data, token.data);
 }
 
 aiopq_status_t aiopq_tickets_load(aiopq_engine_t *engine, aiopq_bytes_t tickets)
 {
     reader_t reader = {.bytes = tickets.data, .left = tickets.length};
     while (reader.left > 0) {
-        if (!load_one(engine->quic, &reader)) {
+        size_t length = (size_t)get_number(&reader, 4);
+        reader_t record = {.bytes = get(&reader, length), .left = length, .is_bad = reader.is_bad};
+        uint64_t kind = get_number(&record, 1);
+        if (kind == TICKET && engine->config.keeps_sessions) {
+            load_ticket(engine->quic, &record);
+        } else if (kind == TOKEN && !load_token(engine, &record)) {
+            return AIOPQ_NO_MEMORY;
+        }
+        if (record.is_bad) {
             return AIOPQ_INVALID;
         }
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "net/callbacks.h"
+#include "net/ech.h"
 #include "net/identities.h"
 #include "net/key_exchange.h"
 #include "net/pinning.h"
@@ -20,6 +21,7 @@ struct aiopq_tls {
     aiopq_pins_t pinned_keys;        /* if there are some, one of them is needed, too */
     bool accepts_none;               /* a peer without a certificate is accepted */
     aiopq_presenter_t presenter;     /* of the identities that it has */
+    aiopq_ech_keys_t *ech_keys;      /* server: NULL without */
     ptls_key_exchange_algorithm_t *key_exchanges[AIOPQ_KEY_EXCHANGE_MAX + 1];
 };
 
@@ -81,7 +83,11 @@ static int on_verified(ptls_openssl_override_verify_certificate_t *self, ptls_t 
         result = 0;
     }
     char *detail = NULL;
-    if (result == 0 && certificate != NULL) {
+    if (result == 0 && certificate != NULL && settings->verifies &&
+        !aiopq_ech_is_known(conn, tls, certificate)) {
+        x509_error = X509_V_ERR_HOSTNAME_MISMATCH;
+        result = PTLS_ALERT_BAD_CERTIFICATE;
+    } else if (result == 0 && certificate != NULL) {
         uint8_t hash[AIOPQ_HASH_LENGTH] = {0};
         x509_error = check_pins(settings, certificate, hash);
         result = x509_error != 0 ? PTLS_ALERT_BAD_CERTIFICATE : 0;
@@ -152,8 +158,14 @@ aiopq_status_t aiopq_tls_setup(aiopq_engine_t *engine, const aiopq_config_t *con
     if (status == AIOPQ_OK) {
         status = aiopq_pins_copy(&engine->tls->pinned_keys, config->pinned_keys);
     }
+    if (status == AIOPQ_OK && config->ech_key_count > 0) {
+        status = aiopq_ech_keys_read(config->ech_keys, config->ech_key_count, &engine->tls->ech_keys);
+    }
     if (status != AIOPQ_OK) {
         return status;
+    }
+    if (config->uses_ech || engine->tls->ech_keys != NULL) {
+        aiopq_ech_setup(context, engine->tls->ech_keys);
     }
     context->key_exchanges = engine->tls->key_exchanges;
     context->use_exporter = 1;
@@ -189,13 +201,16 @@ aiopq_identities_t *aiopq_tls_set_identities(aiopq_engine_t *engine, aiopq_ident
 
 void aiopq_tls_release(aiopq_engine_t *engine)
 {
-    ((ptls_context_t *)engine->quic->tls_master_ctx)->sign_certificate = NULL;
+    ptls_context_t *context = engine->quic->tls_master_ctx;
+    context->sign_certificate = NULL;
+    context->ech.server.create_opener = NULL;
 }
 
 void aiopq_tls_free(aiopq_tls_t *tls)
 {
     if (tls != NULL) {
         aiopq_identities_free(tls->presenter.current);
+        aiopq_ech_keys_free(tls->ech_keys);
         aiopq_pins_dispose(&tls->certificate_hashes);
         aiopq_pins_dispose(&tls->pinned_keys);
         free(tls);

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from aiopquic._version import __version__
 
 if TYPE_CHECKING:
+    from aiopquic._tickets import SessionStore
     from aiopquic.exceptions import (
         AiopquicError,
         AlpnError,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         ConnectionClosedError,
         DatagramError,
+        EchRejectedError,
         HandshakeError,
         HandshakeTimeoutError,
         IdleTimeoutError,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         WouldBlockError,
     )
     from aiopquic.quic.configuration import QuicConfiguration
+    from aiopquic.quic.ech import EchKey
     from aiopquic.quic.incoming import Decision, Incoming
     from aiopquic.quic.paths import PathEvent, PathInfo
     from aiopquic.quic.pool import close_idle_engines
@@ -68,6 +71,8 @@ __all__ = [
     "DatagramError",
     "DatagramFate",
     "Decision",
+    "EchKey",
+    "EchRejectedError",
     "HandshakeError",
     "HandshakeTimeoutError",
     "IdleTimeoutError",
@@ -81,6 +86,7 @@ __all__ = [
     "SendStream",
     "Server",
     "ServerRefusedError",
+    "SessionStore",
     "StatelessResetError",
     "Stream",
     "StreamClosedError",
@@ -103,10 +109,12 @@ __all__ = [
 #: that whoever imports aiopquic for a part of it does not load all of it.
 _HOMES = {
     "Decision": "aiopquic.quic.incoming",
+    "EchKey": "aiopquic.quic.ech",
     "Incoming": "aiopquic.quic.incoming",
     "PathEvent": "aiopquic.quic.paths",
     "PathInfo": "aiopquic.quic.paths",
     "QuicConfiguration": "aiopquic.quic.configuration",
+    "SessionStore": "aiopquic._tickets",
     "close_idle_engines": "aiopquic.quic.pool",
     **dict.fromkeys(
         (

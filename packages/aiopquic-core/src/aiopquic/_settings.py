@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aiopquic._binding._network import Network
+    from aiopquic._tickets import SessionStore
 
 __all__ = ["EngineSettings"]
 
@@ -73,10 +74,22 @@ class EngineSettings:
     desired_version: int = 0
     pmtud: str = "basic"
     session_ticket_file: str | None = None
+    session_store: SessionStore | None = None
+    "Client: in place of a file."
     session_tickets: bytes = field(default=b"", compare=False)
-    "What the file holds; read when the engine is made."
+    "What either holds; read when the engine is made."
     accepts_early_data: bool = False
+    ech_keys: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    "Server: ECHConfigLists of one configuration, each with its private key as DER."
+    uses_ech: bool = False
+    "Client: its ClientHellos are encrypted, or look so."
+    ech_configs: bytes = b""
+    "Client: the server's ECHConfigList, with one configuration; empty for GREASE."
+    ech_public_name: str | None = None
+    "Client: the name in it."
     max_connections: int = 256
+    half_open_limit: int = 64
+    "Server: handshakes under way before new clients must prove their address."
     idle_timeout_ms: int = 30_000
     handshake_timeout_us: int = 0
     keep_alive_us: int = 0

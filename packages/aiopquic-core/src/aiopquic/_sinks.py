@@ -55,6 +55,8 @@ class HandshakeInfo:
     "0-RTT data went out and the server took it, or came in and we did (RFC 9001 section 4.6)."
     peer_certificates: tuple[bytes, ...] = ()
     "The peer's chain as DER, its own certificate first; empty when it presented none, as in a resumed session."
+    ech_accepted: bool = False
+    "The ClientHello was encrypted, and the server opened it (RFC 9849)."
     has_multipath: bool = False
     "Further paths can be added (draft-ietf-quic-multipath)."
 

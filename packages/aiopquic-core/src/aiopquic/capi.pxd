@@ -34,6 +34,7 @@ cdef extern from "aiopquic/status.h" nogil:
         AIOPQ_KEY_MISMATCH
         AIOPQ_BAD_TRUST_STORE
         AIOPQ_UNKNOWN_ALGORITHM
+        AIOPQ_BAD_ECH_KEY
         AIOPQ_FAILED
     const char *aiopq_status_name(aiopq_status_t status)
 
@@ -97,6 +98,8 @@ cdef extern from "aiopquic/event.h" nogil:
         int32_t verify_error
         uint16_t reason_length
         char *reason
+        uint16_t ech_retry_length
+        uint8_t *ech_retry
     ctypedef struct aiopq_transport_parameters_t:
         uint64_t initial_max_data, initial_max_stream_data_bidi_local, initial_max_stream_data_bidi_remote
         uint64_t initial_max_stream_data_uni, initial_max_streams_bidi, initial_max_streams_uni
@@ -110,7 +113,7 @@ cdef extern from "aiopquic/event.h" nogil:
         uint8_t *id
     ctypedef struct aiopq_conn_info_t:
         uint32_t version
-        bint is_resumed, is_early_data_accepted, has_multipath
+        bint is_resumed, is_early_data_accepted, is_ech_accepted, has_multipath
         uint8_t alpn_length
         uint8_t server_name_length
         char *alpn
@@ -230,9 +233,13 @@ cdef extern from "aiopquic/config.h" nogil:
         aiopq_bytes_t chain
         aiopq_bytes_t key
         const char *key_password
+    ctypedef struct aiopq_ech_key_t:
+        aiopq_bytes_t config
+        aiopq_bytes_t private_key
     ctypedef struct aiopq_config_t:
         bint is_client
         bint always_retry
+        uint32_t half_open_limit
         bint holds_incoming
         aiopq_network_t *network
         uint64_t *simulated_time_us
@@ -255,6 +262,11 @@ cdef extern from "aiopquic/config.h" nogil:
         bint is_peer_certificate_optional
         aiopq_bytes_t certificate_hashes
         aiopq_bytes_t pinned_keys
+        const aiopq_ech_key_t *ech_keys
+        size_t ech_key_count
+        bint uses_ech
+        aiopq_bytes_t ech_configs
+        const char *ech_public_name
         uint8_t *stateless_reset_secret
         uint8_t *ticket_key
         const char *keylog_file

@@ -13,6 +13,7 @@
                 HandshakeError                  the handshake failed
                     CertificateVerifyError      the peer's certificate was refused
                     AlpnError                   no application protocol in common
+                    EchRejectedError            the server could not read the encrypted name; .retry_configs
             IdleTimeoutError (TimeoutError)     nothing was heard for the idle timeout
             HandshakeTimeoutError (TimeoutError) nobody answered, or not in time
             StatelessResetError                 the peer lost its state
@@ -46,6 +47,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionClosedError",
     "DatagramError",
+    "EchRejectedError",
     "HandshakeError",
     "HandshakeTimeoutError",
     "IdleTimeoutError",
@@ -95,10 +97,12 @@ TLS_ALERTS = {
     112: "unrecognized_name",
     116: "certificate_required",
     120: "no_application_protocol",
+    121: "ech_required",
 }
 
 _CRYPTO_ERROR = 0x100
 _ALERT_NO_APPLICATION_PROTOCOL = 120
+_ALERT_ECH_REQUIRED = 121  # RFC 9849 section 11.2
 _CONNECTION_REFUSED = 0x2  # RFC 9000 section 20.1
 _CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48, 116})
 
@@ -118,6 +122,8 @@ class CloseReason:
     "The reason phrase, as text."
     verify_error: str = ""
     "Why our own verifier refused the peer's certificate, in OpenSSL's words."
+    ech_retry_configs: bytes = b""
+    "Client: the ECHConfigList that a server which could not open the encrypted ClientHello sent for the next try."
 
     @property
     def tls_alert(self) -> int | None:
@@ -163,6 +169,8 @@ class CloseReason:
             return CertificateVerifyError(self)
         if alert == _ALERT_NO_APPLICATION_PROTOCOL:
             return AlpnError(self)
+        if alert == _ALERT_ECH_REQUIRED and not self.is_remote:
+            return EchRejectedError(self)
         if alert is not None:
             return HandshakeError(self)
         if self.is_refusal:
@@ -228,6 +236,19 @@ class CertificateVerifyError(HandshakeError):
 
 class AlpnError(HandshakeError):
     """The two sides have no application protocol in common (RFC 7301)."""
+
+
+class EchRejectedError(HandshakeError):
+    """The server, known by the certificate of its public name, could not open the encrypted ClientHello (RFC 9849).
+
+    Nothing of the name that was asked for was shown. ``retry_configs`` is the ECHConfigList to try again with, once;
+    when it is empty, the server has no such keys any more, and only a connection without ``ech_config`` reaches it.
+    """
+
+    @property
+    def retry_configs(self) -> bytes:
+        """For ``ech_config``; empty when the server gave none."""
+        return self.close_reason.ech_retry_configs
 
 
 class IdleTimeoutError(QuicConnectionError, TimeoutError):

@@ -37,11 +37,18 @@ typedef struct aiopq_certificate {
     const char *key_password; /* NULL when the key is not encrypted */
 } aiopq_certificate_t;
 
+/* A key for Encrypted Client Hello: an ECHConfigList of one configuration (RFC 9849 section 4), and its private key as DER. */
+typedef struct aiopq_ech_key {
+    aiopq_bytes_t config, private_key;
+} aiopq_ech_key_t;
+
 typedef struct aiopq_config {
     bool is_client;
 
     /* Servers only. Every client proves its address with a Retry before it is accepted (RFC 9000 section 8.1.2). */
     bool always_retry;
+    /* Servers only. So many handshakes may be under way before new clients must do so, too; 0: picoquic's number. */
+    uint32_t half_open_limit;
     /* Servers only, and not with picoquic's packet loop: each client waits for an answer to an INCOMING event before
      * its handshake begins. */
     bool holds_incoming;
@@ -79,6 +86,15 @@ typedef struct aiopq_config {
      * whatever else is verified. Empty: not asked for. */
     aiopq_bytes_t certificate_hashes, pinned_keys;
 
+    /* Server: those that it opens ClientHellos with. */
+    const aiopq_ech_key_t *ech_keys;
+    size_t ech_key_count;
+    /* Client: ClientHellos are sealed for one of `ech_configs`, an ECHConfigList, or look so when it is empty (GREASE). */
+    bool uses_ech;
+    aiopq_bytes_t ech_configs;
+    const char *
+        ech_public_name; /* who a server must prove to be that does not open them; NULL without configurations */
+
     /* Stateless reset tokens are made of it (RFC 9000 section 10.3.2): a server that is started again with the
      * same one can end the connections that it has lost. All zero: a random one. */
     uint8_t stateless_reset_secret[AIOPQ_RESET_SECRET_LENGTH];
@@ -104,7 +120,7 @@ typedef struct aiopq_config {
     uint32_t desired_version; /* client: what the server should change to (RFC 9368); 0: none */
     aiopq_pmtud_t pmtud;
 
-    bool keeps_sessions;           /* client: tickets are kept and used (RFC 8446 section 2.2) */
+    bool keeps_sessions; /* client: tickets are kept and used (RFC 8446 section 2.2); address tokens always */
     aiopq_bytes_t session_tickets; /* client: what aiopq_engine_session_tickets() gave before */
     bool accepts_early_data;       /* server: 0-RTT data is taken (RFC 9001 section 4.6) */
 

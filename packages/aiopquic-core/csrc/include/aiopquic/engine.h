@@ -30,8 +30,9 @@ AIOPQ_API void aiopq_engine_stop(aiopq_engine_t *engine) AIOPQ_LOOP;
  * runs. */
 AIOPQ_API void aiopq_engine_join(aiopq_engine_t *engine) AIOPQ_LOOP;
 
-/* The session tickets that the engine has and did not use yet, for another engine's configuration: *bytes is
- * malloc'd, NULL when there are none. Secret: they stand for the peers' keys. After the join. */
+/* The session tickets and address tokens that the engine has and did not use yet, for another engine's configuration:
+ * *bytes is malloc'd, NULL when there are none. A row of records, each behind its length of 4 bytes, most significant first;
+ * any choice of them makes another row. Secret: they stand for the peers' keys. After the join. */
 AIOPQ_API aiopq_status_t aiopq_engine_session_tickets(aiopq_engine_t *engine, uint8_t **bytes,
                                                       size_t *length) AIOPQ_LOOP;
 

@@ -59,6 +59,7 @@ typedef enum aiopq_close_kind {
 
 #define AIOPQ_REASON_MAX 1024 /* bytes of a reason phrase that are kept */
 #define AIOPQ_NO_FRAME UINT64_MAX
+#define AIOPQ_ECH_RETRY_MAX 1024 /* bytes of an ECHConfigList that are told; of longer ones none */
 
 typedef struct aiopq_close_info {
     aiopq_close_kind_t kind;
@@ -69,6 +70,8 @@ typedef struct aiopq_close_info {
         verify_error; /* X509_V_ERR_* or AIOPQ_VERIFY_* when our verifier refused the peer's certificate, else 0 */
     uint16_t reason_length;
     char reason[AIOPQ_REASON_MAX]; /* UTF-8 as it came; not NUL-terminated */
+    uint16_t ech_retry_length; /* client whose ECH was refused: the ECHConfigList for the next try; 0: none */
+    uint8_t ech_retry[AIOPQ_ECH_RETRY_MAX];
 } aiopq_close_info_t;
 
 /* Reasons of our own to refuse a certificate, beside those of OpenSSL, which are positive. With an unknown hash the
@@ -117,6 +120,7 @@ typedef struct aiopq_conn_info {
     bool is_resumed;
     bool
         is_early_data_accepted; /* client: 0-RTT data went out and was taken; server: it came in and was taken */
+    bool is_ech_accepted;       /* the server has opened the encrypted ClientHello (RFC 9849) */
     bool has_multipath;         /* further paths can be added (draft-ietf-quic-multipath) */
     uint8_t alpn_length, server_name_length;
     char alpn[AIOPQ_ALPN_MAX + 1];

@@ -22,7 +22,8 @@ typedef enum aiopq_status {
     AIOPQ_KEY_MISMATCH,      /* the private key does not belong to the certificate */
     AIOPQ_BAD_TRUST_STORE,   /* no usable root certificate was given */
     AIOPQ_UNKNOWN_ALGORITHM, /* no congestion control or cipher suite of that name */
-    AIOPQ_FAILED             /* picoquic or the system refused; see the system error that comes with it */
+    AIOPQ_BAD_ECH_KEY, /* the configuration can't be read, or its key is not the one that belongs to it */
+    AIOPQ_FAILED       /* picoquic or the system refused; see the system error that comes with it */
 } aiopq_status_t;
 
 /* A short name for messages and logs; never NULL. */

@@ -23,6 +23,7 @@ from aiopquic.capi cimport (
     aiopq_certificate_t,
     aiopq_check_certificate,
     aiopq_config_t,
+    aiopq_ech_key_t,
     aiopq_network_clock,
     aiopq_protocol_t,
 )
@@ -111,9 +112,26 @@ cdef fill_tls(aiopq_config_t *config, settings, list keep):
     for i, group in enumerate(settings.key_exchange_groups):
         config.key_exchange_groups[i] = group
     config.key_update_interval = settings.key_update_interval
-    config.keeps_sessions = settings.session_ticket_file is not None
+    config.keeps_sessions = settings.session_ticket_file is not None or settings.session_store is not None
     fill_bytes(&config.session_tickets, settings.session_tickets, keep)
     config.accepts_early_data = settings.accepts_early_data
+    config.half_open_limit = settings.half_open_limit
+    fill_ech(config, settings, keep)
+
+
+cdef fill_ech(aiopq_config_t *config, settings, list keep):
+    cdef Py_ssize_t count = len(settings.ech_keys), i
+    cdef bytes block = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>sizeof(aiopq_ech_key_t) * count)
+    cdef aiopq_ech_key_t *entries = <aiopq_ech_key_t *><char *>block
+    keep.append(block)
+    for i, (public, private) in enumerate(settings.ech_keys):
+        fill_bytes(&entries[i].config, public, keep)
+        fill_bytes(&entries[i].private_key, private, keep)
+    config.ech_keys = entries
+    config.ech_key_count = <size_t>count
+    config.uses_ech = settings.uses_ech
+    fill_bytes(&config.ech_configs, settings.ech_configs, keep)
+    config.ech_public_name = as_text(settings.ech_public_name, keep)
 
 
 cdef fill_secret(uint8_t *target, bytes secret, size_t length):

@@ -121,6 +121,7 @@ cdef close_reason(aiopq_close_info_t *info):
         frame_type=None if info.frame_type == AIOPQ_NO_FRAME else info.frame_type,
         reason=PyBytes_FromStringAndSize(info.reason, info.reason_length).decode("utf-8", "replace"),
         verify_error=aiopq_verify_error_text(info.verify_error).decode() if info.verify_error != 0 else "",
+        ech_retry_configs=PyBytes_FromStringAndSize(<const char *>info.ech_retry, info.ech_retry_length),
     )
 
 
@@ -143,6 +144,7 @@ cdef handshake_info(aiopq_conn_info_t *info):
         parameters_dict(&info.remote_parameters),
         <bint>info.is_early_data_accepted,
         certificates(info.peer_certificates, info.peer_certificates_length),
+        <bint>info.is_ech_accepted,
         <bint>info.has_multipath,
     )
 

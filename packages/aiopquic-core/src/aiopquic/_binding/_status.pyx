@@ -2,6 +2,7 @@
 """From a status of the engine to a Python exception: the one place that knows."""
 from aiopquic.capi cimport (
     AIOPQ_BAD_CERTIFICATE,
+    AIOPQ_BAD_ECH_KEY,
     AIOPQ_BAD_KEY,
     AIOPQ_BAD_TRUST_STORE,
     AIOPQ_CLOSED,
@@ -47,6 +48,8 @@ cdef object fail(aiopq_status_t status, object stream_id):
     if status in (AIOPQ_BAD_CERTIFICATE, AIOPQ_BAD_KEY, AIOPQ_NO_PASSWORD, AIOPQ_WRONG_PASSWORD, AIOPQ_KEY_MISMATCH,
                   AIOPQ_BAD_TRUST_STORE):
         raise exceptions.CertificateFileError(aiopq_status_name(status).decode())
+    if status == AIOPQ_BAD_ECH_KEY:
+        raise exceptions.ConfigurationError(f"ech_keys: {aiopq_status_name(status).decode()}")
     if status == AIOPQ_UNKNOWN_ALGORITHM:
         raise exceptions.ConfigurationError("unknown congestion control algorithm or cipher suite")
     raise RuntimeError(f"the engine refused: {aiopq_status_name(status).decode()}")

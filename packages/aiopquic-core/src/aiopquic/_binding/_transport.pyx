@@ -191,7 +191,8 @@ class TransportContext(TransportDatagrams):
             self._engine.stop()
             self._engine.join()
             if self._ticket_file is not None:
-                save_tickets(self._ticket_file, self._engine.session_tickets(), trust_of(self.settings))
+                save_tickets(self._ticket_file, self._engine.session_tickets(), trust_of(self.settings),
+                             self.settings.session_tickets)
             while self._engine.drain():
                 pass
             self._commands_drained.set()

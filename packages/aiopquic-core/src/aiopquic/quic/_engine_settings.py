@@ -16,6 +16,7 @@ from aiopquic._simulation import placed
 from aiopquic.exceptions import CertificateFileError, ConfigurationError
 from aiopquic.quic._identities import named_identities, read_identity
 from aiopquic.quic.configuration import QUIC_V1, QuicConfiguration
+from aiopquic.quic.ech import ech_settings
 
 __all__ = ["alpn_of", "certificate_settings", "check_host", "engine_settings"]
 
@@ -84,8 +85,11 @@ def engine_settings(
         desired_version=configuration.desired_version,
         pmtud=configuration.pmtud,
         session_ticket_file=_path(configuration.session_ticket_file),
+        session_store=configuration.session_store,
         accepts_early_data=configuration.early_data,
+        **ech_settings(configuration),
         max_connections=configuration.max_connections,
+        half_open_limit=configuration.half_open_limit,
         idle_timeout_ms=max(round(configuration.idle_timeout * 1000), 1 if configuration.idle_timeout else 0),
         handshake_timeout_us=round(configuration.handshake_timeout * 1_000_000),
         keep_alive_us=round((configuration.keep_alive_interval or 0) * 1_000_000),

@@ -13,8 +13,10 @@ from aiopquic._addresses import packed_address
 from aiopquic._binding._engine import is_congestion_control, key_exchange_groups
 from aiopquic._driver import runs_inline
 from aiopquic._files import StrPath
+from aiopquic._tickets import SessionStore
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic._identities import NamedCertificates, server_name_of
+from aiopquic.quic.ech import EchKey, validate_ech
 
 __all__ = ["CIPHER_SUITES", "QUIC_V1", "QUIC_V2", "QuicConfiguration", "available_key_exchange_groups"]
 
@@ -160,6 +162,8 @@ class QuicConfiguration:
     on after the handshake (RFC 9000 section 9.6); the server listens there, too."""
     max_connections: int = 256
     "Server: connections that may be open at once; more are refused."
+    half_open_limit: int = 64
+    "Server: handshakes that may be under way before new clients must prove their address by a Retry."
     cipher_suite: int | None = None
     "One of CIPHER_SUITES, to allow only that one."
     key_update_interval: int | None = None
@@ -167,8 +171,17 @@ class QuicConfiguration:
     supported_versions: list[int] | None = None
     "Client: QUIC_V1 and QUIC_V2 in the order of preference; servers accept both. None: version 1."
     session_ticket_file: StrPath | None = None
-    """Client: a file that keeps session tickets, for shorter handshakes and 0-RTT (RFC 8446 section 2.2). They are used
-    where one application protocol alone is offered."""
+    """Client: a file that keeps session tickets, for shorter handshakes and 0-RTT (RFC 8446 section 2.2), and address
+    tokens (RFC 9000 section 8.1.3). Tickets are used where one application protocol alone is offered."""
+    session_store: SessionStore | None = None
+    "Client: the same in memory: a SessionStore that connections share. Without either, address tokens alone are kept."
+    ech_config: bytes | str | None = None
+    """Client: the server's ECHConfigList, as bytes or base64, to hide the name that is asked for (RFC 9849). Such a
+    connection resumes no session."""
+    ech_grease: bool = False
+    "Client: look as if the name was hidden, so that nobody can tell whose is."
+    ech_keys: Sequence[EchKey] | None = None
+    "Server: the keys for its ECHConfigs, the one that new clients should use first."
     early_data: bool = False
     "Server: accept 0-RTT data, which an attacker can replay (RFC 9001 section 9.2)."
     pmtud: str = "basic"
@@ -230,6 +243,7 @@ class QuicConfiguration:
         self._validate_versions()
         self._validate_trust()
         self._validate_preferred()
+        validate_ech(self)
 
     def _validate_alpn(self) -> None:
         if self.alpn_protocols is None:
@@ -311,6 +325,7 @@ class QuicConfiguration:
         if self.max_congestion_window is not None:
             self._require("max_congestion_window", 15360, 1 << 40, "bytes, or None")
         self._require("max_connections", 1, 1 << 24, "connections")
+        self._require("half_open_limit", 1, 1 << 24, "handshakes")
         if self.tx_max_queued_bytes is not None:
             self._require("tx_max_queued_bytes", 0, 1 << 50, "bytes, or None")
         if self.socket_buffer_size is not None:
@@ -416,6 +431,13 @@ class QuicConfiguration:
             raise ConfigurationError("a server accepts versions 1 and 2: give supported_versions both, or None")
         if not self.is_client and self.session_ticket_file is not None:
             raise ConfigurationError("session_ticket_file is for clients: a server keeps no tickets")
+        if self.session_store is not None:
+            if not isinstance(self.session_store, SessionStore):
+                raise ConfigurationError(
+                    f"session_store is an aiopquic.SessionStore, or None, not {self.session_store!r}"
+                )
+            if not self.is_client or self.session_ticket_file is not None:
+                raise ConfigurationError("session_store is for clients, and instead of a session_ticket_file")
         if self.is_client and self.early_data:
             raise ConfigurationError("early_data is for servers: a client sends 0-RTT data by wait_connected=False")
 

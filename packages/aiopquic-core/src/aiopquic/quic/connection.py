@@ -357,7 +357,7 @@ class QuicConnection(ConnectionDatagrams, ConnectionDrains, ConnectionControls, 
     def connection_ready(self, info: HandshakeInfo) -> None:
         self._info = info
         self._local_ids.append(info.connection_ids["local"])
-        self._emit(HandshakeCompleted(info.alpn, info.early_data_accepted, info.is_resumed))
+        self._emit(HandshakeCompleted(info.alpn, info.early_data_accepted, info.is_resumed, info.ech_accepted))
         self._emit(ProtocolNegotiated(alpn_protocol=info.alpn))
 
     def connection_closed(self, reason: CloseReason) -> None:

@@ -12,6 +12,7 @@ from aiopquic._sinks import ConnectionSink, HandshakeInfo
 from aiopquic.exceptions import CloseKind, CloseReason, QuicConnectionError, WouldBlockError
 from aiopquic.quic._engine_settings import alpn_of, check_host
 from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.ech import check_hidden_name
 from aiopquic.quic.engine import QuicEngine
 from aiopquic.quic.pool import EngineLease, acquire_engine
 from aiopquic.quic.resolving import Address, resolve
@@ -55,6 +56,7 @@ async def dial(
     """
     configuration.validate()
     check_host(host, configuration.ip_family)
+    check_hidden_name(configuration.server_name or host, configuration)
     attempts = _Race(host, configuration, bind)
     try:
         async with asyncio.timeout(configuration.handshake_timeout):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiopquic._binding._engine import Engine
 from aiopquic._settings import EngineSettings
-from aiopquic._tickets import load_tickets, save_tickets, trust_of
+from aiopquic._tickets import Keeper, keeper_of, trust_of
 from aiopquic.exceptions import BindError, CloseKind, CloseReason, ConfigurationError
 from aiopquic.quic._engine_settings import certificate_settings, engine_settings
 from aiopquic.quic._identities import CertificateSource, NamedCertificates
@@ -54,6 +54,7 @@ class QuicEngine:
     go there instead; ``protocols`` are the halves of such protocols on the network thread. With ``on_incoming`` each
     client waits, before its handshake, for ``binding.answer_incoming``. With ``retry`` every client proves its address
     first (RFC 9000 section 8.1.2). ``settings`` are those of the ``configuration``, where they were read before.
+    ``keeper`` keeps a client's address tokens where the configuration names neither a file nor a store.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class QuicEngine:
         bind_addresses: tuple[str, ...] = (),
         port: int = 0,
         settings: EngineSettings | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self.configuration = configuration
         self.settings: EngineSettings = settings or engine_settings(
@@ -80,9 +82,11 @@ class QuicEngine:
             holds_incoming=on_incoming is not None,
             protocols=protocols,
         )
-        self._ticket_file = self.settings.session_ticket_file
-        tickets = load_tickets(self._ticket_file, trust_of(self.settings)) if self._ticket_file is not None else b""
-        self._engine = self._make(replace(self.settings, session_tickets=tickets))
+        self._keeper = keeper_of(self.settings)
+        self._trust = trust_of(self.settings) if self._keeper is not None else b""
+        self._keeper = self._keeper or keeper
+        self._tickets = self._keeper.load_records(self._trust) if self._keeper is not None else b""
+        self._engine = self._make(replace(self.settings, session_tickets=self._tickets))
         self._on_accept = on_accept
         self._acceptor = _acceptor(configuration, create_protocol, stream_handler) if create_protocol else None
         self._by_alpn = by_alpn or {}
@@ -130,7 +134,7 @@ class QuicEngine:
         if asked != self.settings:
             self.settings = asked
             self._engine.sink = None
-            self._engine = self._make(asked)
+            self._engine = self._make(replace(asked, session_tickets=self._tickets))
         self.start()
         poller = select.poll()
         poller.register(self.eventfd, select.POLLIN)
@@ -274,8 +278,8 @@ class QuicEngine:
         self.detach()
         if self._engine.is_running:
             self._engine.join()
-            if self._ticket_file is not None:
-                save_tickets(self._ticket_file, self._engine.session_tickets(), trust_of(self.settings))
+            if self._keeper is not None:
+                self._keeper.save_records(self._trust, self._engine.session_tickets(), self._tickets)
         while self._engine.drain():
             pass
         # Lets everybody go without a round of the garbage collector.

@@ -61,6 +61,8 @@ class HandshakeCompleted(QuicEvent):
     "True when the server took our 0-RTT data."
     session_resumed: bool = False
     "True when an earlier session was resumed."
+    ech_accepted: bool = False
+    "True when the name that was asked for was encrypted, and the server could read it (RFC 9849)."
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ import weakref
 from dataclasses import replace
 
 from aiopquic._settings import EngineSettings
+from aiopquic._tickets import SessionStore
 from aiopquic.quic._engine_settings import engine_settings
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
@@ -138,10 +139,17 @@ class _Pool:
 _pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = weakref.WeakKeyDictionary()
 
 
+#: Address tokens of a loop's connections without a store of their own; they open nothing but the way to an address.
+_tokens: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, SessionStore] = weakref.WeakKeyDictionary()
+
+
 async def _start(configuration: QuicConfiguration, settings: EngineSettings) -> QuicEngine:
     """An engine of the running loop with its sockets open; nothing of it blocks the loop."""
     loop = asyncio.get_running_loop()
-    engine = await loop.run_in_executor(None, lambda: QuicEngine(configuration=configuration, settings=settings))
+    tokens = _tokens.setdefault(loop, SessionStore())
+    engine = await loop.run_in_executor(
+        None, lambda: QuicEngine(configuration=configuration, settings=settings, keeper=tokens)
+    )
     try:
         engine.start()
         engine.attach(loop)

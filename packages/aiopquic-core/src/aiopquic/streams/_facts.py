@@ -68,6 +68,11 @@ class HandshakeFacts:
         return self._handshake.early_data_accepted
 
     @property
+    def ech_accepted(self) -> bool:
+        """True when the name that was asked for was encrypted, and the server could read it (RFC 9849)."""
+        return self._handshake.ech_accepted
+
+    @property
     def _handshake(self) -> HandshakeInfo:
         assert self._info is not None, "a connection is handed out after its handshake"
         return self._info

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from aiopquic._files import StrPath
+from aiopquic._tickets import SessionStore
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic._identities import NamedCertificates
 from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.ech import EchKey
 from aiopquic.quic.protocols import ServerProtocol, with_protocols
 
 __all__ = ["ClientSettings", "ServerSettings", "SharedSettings", "configuration_of"]
@@ -61,10 +63,13 @@ class ClientSettings(SharedSettings, total=False):
 
     certificate_file: StrPath | bytes | None
     connection_attempt_delay: float
+    ech_config: bytes | str | None
+    ech_grease: bool
     pinned_keys: Sequence[bytes] | None
     private_key_file: StrPath | bytes | None
     server_certificate_hashes: Sequence[bytes] | None
     server_name: str | None
+    session_store: SessionStore | None
     session_ticket_file: StrPath | None
 
 
@@ -73,6 +78,8 @@ class ServerSettings(SharedSettings, total=False):
 
     certificates: NamedCertificates | None
     early_data: bool
+    ech_keys: Sequence[EchKey] | None
+    half_open_limit: int
     max_connections: int
     preferred_addresses: Sequence[tuple[str, int]] | None
     session_ticket_key: bytes | None
