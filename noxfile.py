@@ -300,8 +300,9 @@ def wtpeers(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """Every case of aiopquic-bench once, a moment each; other words run other commands of it."""
-    session.run(sys.executable, "-m", "aiopquic_bench", *(session.posargs or ("run", "--quick")))
+    """Every case of aiopquic-bench once, a moment each, and some connections at once; other words run its commands."""
+    for words in [session.posargs] if session.posargs else [("run", "--quick"), ("scale", "--quick")]:
+        session.run(sys.executable, "-m", "aiopquic_bench", *words)
 
 
 @nox.session(venv_backend="none")

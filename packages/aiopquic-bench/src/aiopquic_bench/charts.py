@@ -13,7 +13,7 @@ from aiopquic_bench.problems import Problem, UsageProblem
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["bars_chart", "ratio_chart", "require_charts", "save_png", "svg_of", "trace_chart"]
+__all__ = ["bars_chart", "ratio_chart", "require_charts", "save_png", "scale_chart", "svg_of", "trace_chart"]
 
 COLOURS = ("#2563a8", "#c2571a", "#2f855a", "#8b3a8b", "#8a6d1d", "#4a4a4a")
 INK = "#333333"
@@ -117,6 +117,46 @@ def bars_chart(rows: Sequence[tuple[str, Sequence[float]]], title: str, axis: st
     axes.set_xlim(left=0)
     axes.set_xlabel(axis, fontsize=8, color=INK)
     _style(axes)
+    figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
+    return figure
+
+
+def scale_chart(document: dict[str, Any]) -> Figure:
+    """Connections, memory and throughput over time, with the phases."""
+    samples = document["samples"]
+    times = [sample["time"] for sample in samples]
+    figure = _figure(6.0)
+    panels = figure.subplots(3, 1, sharex=True)
+    lines = (
+        ("connections", (("connections", "taken by the server"),)),
+        ("resident memory, MB", (("server_mb", "server"), ("client_mb", "all clients"))),
+        ("Mbit/s", (("mbit_per_s", "received by the server"),)),
+    )
+    for axes, (label, shown) in zip(panels, lines, strict=True):
+        for place, (name, what) in enumerate(shown):
+            axes.plot(times, [sample[name] for sample in samples], color=COLOURS[place], linewidth=1.3, label=what)
+        axes.set_ylabel(label, fontsize=8, color=INK)
+        axes.set_ylim(bottom=0)
+        axes.legend(fontsize=7, frameon=False, loc="best")
+        _style(axes)
+    for name in dict.fromkeys(sample["phase"] for sample in samples):
+        if name == "starting":
+            continue  # a moment, whose name would hide the next
+        begin = min(sample["time"] for sample in samples if sample["phase"] == name)
+        for axes in panels:
+            axes.axvline(begin, color=INK, linewidth=0.6, linestyle=":")
+        panels[0].annotate(
+            f" {name}",
+            (begin, 1.0),
+            xycoords=("data", "axes fraction"),
+            fontsize=7,
+            color=INK,
+            va="bottom",
+            rotation=30,
+        )
+    panels[-1].set_xlabel("seconds", fontsize=8, color=INK)
+    settings = document["settings"]
+    title = f"{settings['idle']} idle and {settings['active']} active connections of {settings['clients']} processes"
     figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
     return figure
 

@@ -24,6 +24,7 @@ from aiopquic_bench.problems import ExitCode, UsageProblem, problem_of
 from aiopquic_bench.processes import measure_in_process
 from aiopquic_bench.report_command import report
 from aiopquic_bench.results import Result, Run, write_json
+from aiopquic_bench.scale_command import scale
 from aiopquic_bench.showing import case_table, comparison_table, progress, show_run, tell_few_repeats
 
 __all__ = ["app", "main"]
@@ -68,6 +69,7 @@ def _tell(text: str, exit_code: int) -> int:
 app.command("peers")(peers)
 app.command("gate")(gate)
 app.command("cc")(cc)
+app.command("scale")(scale)
 app.command("report")(report)
 
 

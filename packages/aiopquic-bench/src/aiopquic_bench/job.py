@@ -38,6 +38,9 @@ class Job:
     is_one_process: bool = False
     certificates: str = ""
     "The folder with the server's certificate and key."
+    max_connections: int = MAX_CONNECTIONS
+    idle_timeout: float = 30.0
+    "Seconds without a packet after which a connection ends."
 
     @property
     def deadline(self) -> float:
@@ -69,6 +72,7 @@ class Job:
             cafile=Path(self.certificates) / CERTIFICATE_FILE,
             congestion_control_algorithm=self.congestion_control,
             driver=self.driver,
+            idle_timeout=self.idle_timeout,
             session_ticket_file=tickets,
         )
         api = api_named(self.api)
@@ -86,7 +90,8 @@ class Job:
             congestion_control_algorithm=self.congestion_control,
             driver=self.driver,
             early_data=True,  # one case's clients send some
-            max_connections=MAX_CONNECTIONS,
+            max_connections=self.max_connections,
+            idle_timeout=self.idle_timeout,
             max_streams_bidi=MAX_STREAMS,
         )
         return api_named(self.api).serve(handler, configuration)

@@ -27,6 +27,10 @@ class Peer(Protocol):
 
     port: int
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+
     async def report(self, *, with_memory: bool = False) -> Report:
         """What the server has counted."""
 
@@ -58,6 +62,7 @@ class _Inside:
 
     def __init__(self, port: int, service: Service) -> None:
         self.port = port
+        self.pid = os.getpid()
         self._service = service
 
     async def report(self, *, with_memory: bool = False) -> Report:
@@ -75,6 +80,7 @@ class _Outside:
 
     def __init__(self, process: Process) -> None:
         self.port = 0
+        self.pid = process.pid
         self._process = process
         self._turn = asyncio.Lock()
 

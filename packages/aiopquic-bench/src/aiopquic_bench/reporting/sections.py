@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from aiopquic_bench.cc_command import trace_charts
-from aiopquic_bench.charts import bars_chart, ratio_chart, svg_of
+from aiopquic_bench.charts import bars_chart, ratio_chart, scale_chart, svg_of
 from aiopquic_bench.figures import KINDS
 from aiopquic_bench.ratios import VERDICT_PAIRS
 from aiopquic_bench.reporting.page import code, note, section, table
+from aiopquic_bench.scale_command import scale_lines
 from aiopquic_bench.showing import number
 
 __all__ = ["SECTIONS", "Chart", "host_section"]
@@ -111,8 +112,7 @@ def _peers(document: dict[str, Any]) -> Made:
             each["row"],
             each["label"],
             _unit(goal["figure"]),
-            f"{goal['floor']:g}",
-            f"{goal['target']:g}",
+            *(f"{goal[name]:g}{' (ours)' if goal.get('is_absolute') else ''}" for name in ("floor", "target")),
             goal["verdict"],
         )
         for each in document["comparisons"]
@@ -125,6 +125,7 @@ def _peers(document: dict[str, Any]) -> Made:
         for each in document["comparisons"]
         if each["problem"] is not None
     ]
+    parts += [note(text, "problem") for text in document.get("notes", ())]
     return section("Compared with others", parts), charts
 
 
@@ -139,7 +140,7 @@ def _peer_lines(document: dict[str, Any]) -> list[tuple[str, ...]]:
     lines = []
     for each in document["comparisons"]:
         for figure, values in each["figures"].items():
-            medians = [number(statistics.median(values[side])) for side in ("ours", "theirs")]
+            medians = [number(statistics.median(values[side])) if values[side] else "" for side in ("ours", "theirs")]
             ratio = "" if values["ratio"] is None else f"{values['ratio']:.2f}"
             low_high = values["interval"]
             held = "" if low_high is None else f"{low_high[0]:.2f} to {low_high[1]:.2f}"
@@ -200,4 +201,37 @@ def _cc(document: dict[str, Any]) -> Made:
     return section("Congestion control", parts), charts
 
 
-SECTIONS: dict[str, Callable[[dict[str, Any]], Made]] = {"run": _run, "peers": _peers, "gate": _gate, "cc": _cc}
+def _scale(document: dict[str, Any]) -> Made:
+    settings = document["settings"]
+    options = {
+        "idle": "idle",
+        "active": "active",
+        "clients": "clients",
+        "at_once": "at-once",
+        "api": "api",
+        "driver": "driver",
+        "congestion_control": "cc",
+        "duration": "duration",
+    }
+    chart = scale_chart(document)
+    parts = [
+        note(
+            f"One server, and {settings['clients']} client processes whose connections share a socket each. Active "
+            "connections first send a message every 0.2 s and wait for its echo (paced), then one message after the "
+            "other (echo), then a stream each (transfer), all at once; the others are idle. Every byte is checked. "
+            "Fairness is Jain's index: 1 where all connections got the same."
+        ),
+        _commands("scale", settings, options, "scale.json"),
+        svg_of(chart),
+        table(("phase", "what", "value"), scale_lines(document), text=(0, 1)),
+    ]
+    return section("Very many connections", parts), [("scale", chart)]
+
+
+SECTIONS: dict[str, Callable[[dict[str, Any]], Made]] = {
+    "run": _run,
+    "peers": _peers,
+    "gate": _gate,
+    "cc": _cc,
+    "scale": _scale,
+}
