@@ -102,6 +102,32 @@ def test_one_page_with_everything(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "wrote" in capsys.readouterr().err
 
 
+def test_before_and_after(tmp_path: Path):
+    """Two files of one command: one section, a bar for each, and what became of it."""
+    settings = {"api": "ceiling", "congestion_control": "bbr1", "duration": 3.0, "repeats": 2, "processes": 2}
+    files = []
+    for name, value in (("before", 1000.0), ("after", 3000.0)):
+        results = [Result("udp", 0, {"mbit_per_s": [value]}), Result("streams", 0, {"mbit_per_s": [value, value]})]
+        if name == "after":
+            results.append(Result("webtransport", 0, {"mbit_per_s": [value]}))
+        files.append(tmp_path / f"{name}.json")
+        write_json(Run(settings, {**HOST, "aiopquic": name}, results), files[-1])
+    output = tmp_path / "report"
+    assert main(["report", *map(str, files), "--output", str(output)]) == 0
+    page = Page()
+    page.feed((output / "report.html").read_text())
+    assert page.text.count("The ladder from what the host can do") == 1
+    for words in (
+        "before: aiopquic before",
+        "after / before",
+        "aiopquic.connect",
+        "3.00",
+        "raw UDP, a datagram a call",
+    ):
+        assert words in page.text, words
+    assert len(list(output.glob("*.png"))) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -152,4 +178,6 @@ def test_it_measures_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert report_command.report([], output=output, measure=True) == 1
     page = (output / "report.html").read_text()
     assert "aiopquic-bench peers ended with exit code 3" in page
-    assert page.count("Figures of this host") == 3  # of those that wrote a file
+    assert page.count("<h2>Figures of this host") == 1
+    for name in ("ceiling", "run", "scale", "cc"):  # those that wrote a file, side by side
+        assert f">{name}<" in page

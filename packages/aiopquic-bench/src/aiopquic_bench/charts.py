@@ -13,7 +13,16 @@ from aiopquic_bench.problems import Problem, UsageProblem
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["bars_chart", "ratio_chart", "require_charts", "save_png", "scale_chart", "svg_of", "trace_chart"]
+__all__ = [
+    "bars_chart",
+    "ratio_chart",
+    "require_charts",
+    "save_png",
+    "scale_chart",
+    "sides_chart",
+    "svg_of",
+    "trace_chart",
+]
 
 COLOURS = ("#2563a8", "#c2571a", "#2f855a", "#8b3a8b", "#8a6d1d", "#4a4a4a")
 INK = "#333333"
@@ -119,6 +128,37 @@ def bars_chart(rows: Sequence[tuple[str, Sequence[float]]], title: str, axis: st
     _style(axes)
     figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
     return figure
+
+
+def sides_chart(
+    sides: Sequence[str], rows: Sequence[tuple[str, Sequence[Sequence[float]]]], title: str, axis: str
+) -> Figure:
+    """Medians as bars, those of several files beside each other; a file that has no values leaves a gap."""
+    figure = _figure(1.3 + 0.24 * len(rows) * len(sides) + 0.1 * len(rows))
+    axes = figure.subplots()
+    height = 0.8 / len(sides)
+    for place, (_, values_of) in enumerate(rows):
+        for number, values in enumerate(values_of):
+            if not values:
+                continue
+            middle = place + (number - (len(sides) - 1) / 2) * height
+            colour = COLOURS[number % len(COLOURS)]
+            label = sides[number] if place == _first_row(rows, number) else None
+            axes.barh(middle, statistics.median(values), height=height * 0.9, color=colour, alpha=0.55, label=label)
+            axes.plot(values, [middle] * len(values), linestyle="", marker="|", markersize=6, color=INK)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.set_xlabel(axis, fontsize=8, color=INK)
+    axes.legend(fontsize=7, frameon=False, ncols=len(sides), loc="lower left", bbox_to_anchor=(0, 1.0))
+    _style(axes)
+    figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
+    return figure
+
+
+def _first_row(rows: Sequence[tuple[str, Sequence[Sequence[float]]]], side: int) -> int:
+    """The first that has values of a side."""
+    return next(place for place, (_, values_of) in enumerate(rows) if values_of[side])
 
 
 def scale_chart(document: dict[str, Any]) -> Figure:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,25 +16,34 @@ from aiopquic_bench.charts import require_charts, save_png
 from aiopquic_bench.documents import read_document
 from aiopquic_bench.problems import Problem, UsageProblem
 from aiopquic_bench.reporting.page import code, note, page, section
-from aiopquic_bench.reporting.sections import SECTIONS, Chart, host_section
+from aiopquic_bench.reporting.runs import Chart, run_command_of, run_section
+from aiopquic_bench.reporting.sections import SECTIONS, host_section
 
 __all__ = ["report"]
 
 PAGE = "report.html"
 
 #: What --measure runs, in this order; each writes a file of its name.
-MEASURED = ("ceiling", "run", "peers", "cc")
+MEASURED = ("ceiling", "run", "peers", "scale", "cc")
+
+KINDS_SHOWN = ("run", *SECTIONS)
+
+Document = tuple[Path, str, dict[str, Any]]
 
 
 def report(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE.json]...", help="What --json of other commands wrote.")
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE.json]...",
+            help="What --json of other commands wrote; several of one command (before.json, after.json) side by side.",
+        ),
     ] = None,
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the page and its pictures go.")] = Path(
         "report"
     ),
     measure: Annotated[
-        bool, typer.Option("--measure", help="Measure first: ceiling, run, peers and cc, which takes hours.")
+        bool, typer.Option("--measure", help="Measure first: ceiling, run, peers, scale and cc, which takes hours.")
     ] = False,
 ) -> int:
     """Write one page of HTML, which loads nothing from elsewhere, and each of its charts as PNG."""
@@ -42,8 +52,10 @@ def report(
     require_charts()
     documents = [(path, *read_document(path)) for path in files or ()]
     for path, kind, _ in documents:
-        if kind not in SECTIONS:
-            raise UsageProblem(f"{path} is of the kind {kind!r}, which the report does not show: {', '.join(SECTIONS)}")
+        if kind not in KINDS_SHOWN:
+            raise UsageProblem(
+                f"{path} is of the kind {kind!r}, which the report does not show: {', '.join(KINDS_SHOWN)}"
+            )
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -78,21 +90,19 @@ def _measure(folder: Path) -> tuple[list[Path], list[str]]:
     return found, problems
 
 
-def _page(documents: Sequence[tuple[Path, str, dict[str, Any]]], problems: Sequence[str]) -> tuple[str, list[Chart]]:
+def _page(documents: Sequence[Document], problems: Sequence[str]) -> tuple[str, list[Chart]]:
     sections, charts, hosts = [], [], []
     taken: set[str] = set()
-    for path, kind, content in documents:
-        try:
-            made, found = SECTIONS[kind](content)
-        except (KeyError, TypeError, ValueError, IndexError):
-            raise UsageProblem(f"{path} is damaged: fields are missing or unknown") from None
+    for group in _grouped(documents):
+        made, found = _section(group)
         sections.append(made)
         for name, chart in found:
-            unique = name if name not in taken else f"{path.stem}-{name}"
+            unique = name if name not in taken else f"{group[0][0].stem}-{name}"
             taken.add(unique)
             charts.append((unique, chart))
-        if "host" in content and content["host"] not in hosts:
-            hosts.append(content["host"])
+        for _, _, content in group:
+            if "host" in content and content["host"] not in hosts:
+                hosts.append(content["host"])
     parts = [note(text, "problem") for text in problems]
     parts += [
         note("Each part names the command that made it. This page was made from its files:"),
@@ -101,3 +111,30 @@ def _page(documents: Sequence[tuple[Path, str, dict[str, Any]]], problems: Seque
     made_on = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     body = [*sections, *(host_section(host) for host in hosts), section("This page", parts)]
     return page("aiopquic: measurements", f"made {made_on} by aiopquic-bench", body), charts
+
+
+def _grouped(documents: Sequence[Document]) -> list[list[Document]]:
+    """Each by itself, but for files of the kind ``run`` that the same command wrote."""
+    groups: dict[object, list[Document]] = {}
+    for place, (path, kind, content) in enumerate(documents):
+        with _damage_is_told(path):
+            key = run_command_of(content) if kind == "run" else place
+        groups.setdefault(key, []).append((path, kind, content))
+    return list(groups.values())
+
+
+def _section(group: Sequence[Document]) -> tuple[str, list[Chart]]:
+    _, kind, content = group[0]
+    with _damage_is_told(*(path for path, _, _ in group)):
+        if kind != "run":
+            return SECTIONS[kind](content)
+        return run_section(run_command_of(content), [(path.stem, each) for path, _, each in group])
+
+
+@contextmanager
+def _damage_is_told(*paths: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        names = " or ".join(map(str, paths))
+        raise UsageProblem(f"{names} is damaged: fields are missing or unknown") from None

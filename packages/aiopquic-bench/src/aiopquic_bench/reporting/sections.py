@@ -1,4 +1,4 @@
-"""A section of the report for each kind of file."""
+"""A section of the report for each kind of file but ``run``."""
 
 from __future__ import annotations
 
@@ -7,76 +7,20 @@ from collections.abc import Callable
 from typing import Any
 
 from aiopquic_bench.cc_command import trace_charts
-from aiopquic_bench.charts import bars_chart, ratio_chart, scale_chart, svg_of
-from aiopquic_bench.figures import KINDS
+from aiopquic_bench.charts import ratio_chart, scale_chart, svg_of
 from aiopquic_bench.ratios import VERDICT_PAIRS
 from aiopquic_bench.reporting.page import code, note, section, table
+from aiopquic_bench.reporting.runs import Chart, Made, command_line, unit_of
 from aiopquic_bench.scale_command import scale_lines
 from aiopquic_bench.showing import number
 
-__all__ = ["SECTIONS", "Chart", "host_section"]
-
-Chart = tuple[str, Any]
-"A name, for the file of its picture, and the chart."
-
-Made = tuple[str, list[Chart]]
-
-
-def _unit(figure: str) -> str:
-    return KINDS[figure].unit if figure in KINDS else figure
+__all__ = ["SECTIONS", "host_section"]
 
 
 def host_section(host: dict[str, Any]) -> str:
     """What the figures were made on."""
     rows = [(name, str(value)) for name, value in host.items()]
     return section("Host", [table(("", ""), rows, text=(0, 1))])
-
-
-def _commands(command: str, settings: dict[str, Any], options: dict[str, str], file: str) -> str:
-    words = [f"--{option} {settings[name]}" for name, option in options.items() if settings.get(name) is not None]
-    return code([" ".join(["aiopquic-bench", command, *words, "--json", file])])
-
-
-#: What wrote a file of the kind ``run``, by its API, and the title of its section; other APIs are those of `run`.
-_OTHER_RUNS = {
-    "ceiling": ("ceiling", "From what the host can do to asyncio"),
-    "sim-link": ("sim-link", "picoquic over its simulated link"),
-}
-
-
-def _run(document: dict[str, Any]) -> Made:
-    settings = document["settings"]
-    command, title = _OTHER_RUNS.get(settings["api"], ("run", "Figures of this host"))
-    options = {"congestion_control": "cc", "duration": "duration", "repeats": "repeats"}
-    if command == "run":
-        options = {"api": "api", "driver": "driver", **options}
-    elif command == "sim-link":
-        options = {"congestion_control": "cc", "duration": "duration-s", "repeats": "repeats"}
-    parts = [
-        note(
-            "Client and server are processes of their own, fresh for every repeat, and every byte is compared at the "
-            "receiver. A figure of one host at one time means little by itself: the comparisons below mean more."
-        ),
-        _commands(command, settings, options, f"{command}.json"),
-    ]
-    charts: list[Chart] = []
-    for figure in ("mbit_per_s", "cpu_s_per_gb", "per_s", "p50_us", "p99_us"):
-        rows = [(_key(each), each["figures"][figure]) for each in document["results"] if figure in each["figures"]]
-        if rows:
-            chart = bars_chart(rows, f"{_unit(figure)}: the median as a bar, each repeat as a mark", _unit(figure))
-            charts.append((f"{command}-{figure}", chart))
-            parts.append(svg_of(chart))
-    lines = [
-        (_key(each), _unit(figure), *(number(value) for value in (statistics.median(values), min(values), max(values))))
-        for each in document["results"]
-        for figure, values in each["figures"].items()
-    ]
-    parts.append(table(("case", "unit", "median", "lowest", "highest"), lines, text=(0, 1)))
-    return section(title, parts), charts
-
-
-def _key(result: dict[str, Any]) -> str:
-    return f"{result['case']}@{result['size']}" if result["size"] else str(result["case"])
 
 
 def _peers(document: dict[str, Any]) -> Made:
@@ -91,7 +35,7 @@ def _peers(document: dict[str, Any]) -> Made:
             f"{settings['duration']:g} s, with the order turned round in every other pair. A ratio is ours over theirs "
             f"of one pair; {band}"
         ),
-        _commands("peers", settings, options, "peers.json"),
+        command_line("peers", settings, options, "peers.json"),
     ]
     charts: list[Chart] = []
     for figure, better in (("mbit_per_s", "more"), ("per_s", "more"), ("cpu_s_per_gb", "less"), ("p99_us", "less")):
@@ -102,7 +46,7 @@ def _peers(document: dict[str, Any]) -> Made:
             if values is not None and values["ratio"]
         ]
         if rows:
-            title = f"{_unit(figure)}, ours over theirs: {better} is better"
+            title = f"{unit_of(figure)}, ours over theirs: {better} is better"
             charts.append((f"peers-{figure}", ratio_chart(rows, title, "ratio, logarithmic")))
             parts.append(svg_of(charts[-1][1]))
     parts.append(table(("comparison", "peer", "unit", "ours", "theirs", "ratio", "95 % of medians", "verdict"),
@@ -111,7 +55,7 @@ def _peers(document: dict[str, Any]) -> Made:
         (
             each["row"],
             each["label"],
-            _unit(goal["figure"]),
+            unit_of(goal["figure"]),
             *(f"{goal[name]:g}{' (ours)' if goal.get('is_absolute') else ''}" for name in ("floor", "target")),
             goal["verdict"],
         )
@@ -144,7 +88,7 @@ def _peer_lines(document: dict[str, Any]) -> list[tuple[str, ...]]:
             ratio = "" if values["ratio"] is None else f"{values['ratio']:.2f}"
             low_high = values["interval"]
             held = "" if low_high is None else f"{low_high[0]:.2f} to {low_high[1]:.2f}"
-            lines.append((each["row"], each["label"], _unit(figure), *medians, ratio, held, values["verdict"]))
+            lines.append((each["row"], each["label"], unit_of(figure), *medians, ratio, held, values["verdict"]))
     return lines
 
 
@@ -221,7 +165,7 @@ def _scale(document: dict[str, Any]) -> Made:
             "other (echo), then a stream each (transfer), all at once; the others are idle. Every byte is checked. "
             "Fairness is Jain's index: 1 where all connections got the same."
         ),
-        _commands("scale", settings, options, "scale.json"),
+        command_line("scale", settings, options, "scale.json"),
         svg_of(chart),
         table(("phase", "what", "value"), scale_lines(document), text=(0, 1)),
     ]
@@ -229,7 +173,6 @@ def _scale(document: dict[str, Any]) -> Made:
 
 
 SECTIONS: dict[str, Callable[[dict[str, Any]], Made]] = {
-    "run": _run,
     "peers": _peers,
     "gate": _gate,
     "cc": _cc,
