@@ -17,7 +17,7 @@ aiopq_status_t aiopq_inline_driver_start(aiopq_engine_t *engine) AIOPQ_LOOP;
 /* No thread: aiopq_network_run() steps the engine on the network that its configuration names. */
 aiopq_status_t aiopq_simulated_driver_start(aiopq_engine_t *engine) AIOPQ_LOOP;
 
-/* The two ECN bits that the engine's congestion controller wants on what it sends (RFC 3168). */
-uint8_t aiopq_ecn_mark(const aiopq_engine_t *engine);
+/* The two ECN bits that the congestion controller of a configuration wants on what is sent (RFC 3168). */
+uint8_t aiopq_ecn_mark(const aiopq_config_t *config);
 
 #endif

@@ -2,12 +2,13 @@
 #include "driver/linux_io.h"
 
 #include <errno.h>
-#include <picoquic_utils.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "driver/driver.h"
 #include "net/picoquic_private.h"
+#include "net/workers.h"
 
 bool aiopq_linux_io_init(aiopq_linux_io_t *io, aiopq_engine_t *engine)
 {
@@ -27,32 +28,35 @@ void aiopq_linux_io_dispose(aiopq_linux_io_t *io)
 
 /* ---- sockets ---- */
 
-static void set_port(struct sockaddr_storage *address, uint16_t port)
+/* A place for one more socket; AIOPQ_SOCKETS_MAX when there is none. */
+static size_t free_place(const aiopq_linux_io_t *io)
 {
-    if (address->ss_family == AF_INET6) {
-        ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
-    } else {
-        ((struct sockaddr_in *)address)->sin_port = htons(port);
+    size_t place = 0;
+    while (place < io->socket_count && io->users[place] > 0) {
+        place++;
     }
+    return place;
+}
+
+static void take_place(aiopq_linux_io_t *io, size_t place)
+{
+    io->users[place] = 1;
+    io->socket_count += place == io->socket_count;
 }
 
 static int open_socket(aiopq_linux_io_t *io, struct sockaddr_storage address, uint16_t port, size_t *place)
 {
     const aiopq_config_t *config = &io->engine->config;
-    size_t free_place = 0;
-    while (free_place < io->socket_count && io->users[free_place] > 0) {
-        free_place++;
-    }
-    if (free_place == AIOPQ_SOCKETS_MAX) {
+    size_t chosen = free_place(io);
+    if (chosen == AIOPQ_SOCKETS_MAX) {
         return EMFILE;
     }
-    aiopq_udp_socket_t *s = &io->sockets[free_place];
-    set_port(&address, port);
-    int error = aiopq_udp_open(s, &address, config->socket_buffer_bytes, aiopq_ecn_mark(io->engine));
+    aiopq_udp_set_port(&address, port);
+    int error = aiopq_udp_open(&io->sockets[chosen], &address, config->socket_buffer_bytes,
+                               aiopq_ecn_mark(config), false);
     if (error == 0) {
-        io->users[free_place] = 1;
-        io->socket_count += free_place == io->socket_count;
-        *place = free_place;
+        take_place(io, chosen);
+        *place = chosen;
     }
     return error;
 }
@@ -107,15 +111,8 @@ static uint16_t port_of(const struct sockaddr_storage *address)
 static size_t socket_at(const aiopq_linux_io_t *io, const struct sockaddr_storage *address)
 {
     size_t i = 0;
-    for (; i < io->socket_count; i++) {
-        const struct sockaddr_storage *bound = &io->sockets[i].bound;
-        if (io->users[i] > 0 && bound->ss_family == address->ss_family &&
-            port_of(bound) == port_of(address) &&
-            (aiopq_udp_is_wildcard(bound) ||
-             picoquic_compare_ip_addr((const struct sockaddr *)bound, (const struct sockaddr *)address) ==
-                 0)) {
-            break;
-        }
+    while (i < io->socket_count && !(io->users[i] > 0 && aiopq_udp_covers(&io->sockets[i].bound, address))) {
+        i++;
     }
     return i;
 }
@@ -130,7 +127,7 @@ static int open_local(void *context, struct sockaddr_storage *address)
     }
     int error = open_socket(io, *address, port_of(address), &place);
     if (error == 0) {
-        set_port(address, aiopq_udp_port(&io->sockets[place]));
+        aiopq_udp_set_port(address, aiopq_udp_port(&io->sockets[place]));
         if (io->opened != NULL) {
             io->opened(io, place);
         }
@@ -160,22 +157,50 @@ static int open_preferred(aiopq_linux_io_t *io)
     return error;
 }
 
-int aiopq_linux_io_open(aiopq_linux_io_t *io)
+size_t aiopq_bind_addresses(const aiopq_config_t *config, struct sockaddr_storage *addresses)
 {
-    struct sockaddr_storage addresses[AIOPQ_BIND_ADDRESS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < AIOPQ_BIND_ADDRESS_MAX; i++) {
-        if (io->engine->config.bind_addresses[i].ss_family != AF_UNSPEC) {
-            addresses[count++] = io->engine->config.bind_addresses[i];
+        if (config->bind_addresses[i].ss_family != AF_UNSPEC) {
+            addresses[count++] = config->bind_addresses[i];
         }
     }
     if (count == 0) {
-        memset(addresses, 0, sizeof(addresses));
+        memset(addresses, 0, AIOPQ_BIND_ADDRESS_MAX * sizeof(*addresses));
         addresses[0].ss_family = AF_INET;
         addresses[1].ss_family = AF_INET6;
         count = 2;
     }
-    int error = open_all(io, addresses, count);
+    return count;
+}
+
+/* The worker's sockets of its group, by descriptors of our own: those of the group outlive us. */
+static int adopt_all(aiopq_linux_io_t *io, const aiopq_workers_t *workers, uint32_t worker)
+{
+    if (workers->place_count == 0) {
+        return EBADF;
+    }
+    for (size_t i = 0; i < workers->place_count; i++) {
+        int fd = fcntl(workers->fds[i * workers->count + worker], F_DUPFD_CLOEXEC, 0);
+        int error = fd >= 0 ? aiopq_udp_adopt(&io->sockets[i], fd) : errno;
+        if (error != 0) {
+            return error;
+        }
+        take_place(io, i);
+    }
+    return 0;
+}
+
+int aiopq_linux_io_open(aiopq_linux_io_t *io)
+{
+    const aiopq_config_t *config = &io->engine->config;
+    struct sockaddr_storage addresses[AIOPQ_BIND_ADDRESS_MAX];
+    int error;
+    if (config->workers != NULL) {
+        error = adopt_all(io, config->workers, config->worker);
+    } else {
+        error = open_all(io, addresses, aiopq_bind_addresses(config, addresses));
+    }
     if (error == 0) {
         io->engine->open_local = open_local;
         io->engine->close_local = close_local;
@@ -186,6 +211,25 @@ int aiopq_linux_io_open(aiopq_linux_io_t *io)
 }
 
 /* ---- datagrams ---- */
+
+/* One datagram of a socket. A worker of a group may get what is another's: where the kernel does not run the program, and
+ * behind the first of several that the kernel has joined (GRO) because one address sent them. Looked at here it would be
+ * answered with a stateless reset, which ends the connection (RFC 9000 section 10.3). */
+static void take(aiopq_engine_t *engine, const aiopq_datagram_t *datagram, uint64_t now_us)
+{
+    const aiopq_config_t *config = &engine->config;
+    if (config->workers != NULL) {
+        uint32_t worker = aiopq_worker_of(config->workers->count, datagram->bytes, datagram->length);
+        if (worker != config->worker) {
+            aiopq_count(&engine->datagrams_misrouted);
+            if (!aiopq_workers_hand_over(config->workers, worker, datagram)) {
+                aiopq_count(&engine->misrouted_lost);
+            }
+            return;
+        }
+    }
+    aiopq_engine_receive(engine, datagram, now_us);
+}
 
 bool aiopq_linux_io_receive(aiopq_linux_io_t *io, aiopq_udp_socket_t *s, int batches, uint64_t now_us)
 {
@@ -206,8 +250,28 @@ bool aiopq_linux_io_receive(aiopq_linux_io_t *io, aiopq_udp_socket_t *s, int bat
                                          .to = &received.to,
                                          .interface_index = received.interface_index,
                                          .ecn = received.ecn};
-            aiopq_engine_receive(io->engine, &datagram, now_us);
+            take(io->engine, &datagram, now_us);
         }
+    }
+    return got_any;
+}
+
+bool aiopq_linux_io_take_handed(aiopq_linux_io_t *io, uint64_t now_us)
+{
+    const aiopq_config_t *config = &io->engine->config;
+    aiopq_handed_t *handed = aiopq_workers_take(config->workers, config->worker);
+    bool got_any = handed != NULL;
+    while (handed != NULL) {
+        aiopq_handed_t *next = handed->next;
+        aiopq_datagram_t datagram = {.bytes = handed->bytes,
+                                     .length = handed->length,
+                                     .from = &handed->from,
+                                     .to = &handed->to,
+                                     .interface_index = handed->interface_index,
+                                     .ecn = handed->ecn};
+        aiopq_engine_receive(io->engine, &datagram, now_us);
+        free(handed);
+        handed = next;
     }
     return got_any;
 }

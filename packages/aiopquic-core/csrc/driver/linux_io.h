@@ -30,13 +30,19 @@ typedef struct aiopq_linux_io {
 bool aiopq_linux_io_init(aiopq_linux_io_t *io, aiopq_engine_t *engine);
 void aiopq_linux_io_dispose(aiopq_linux_io_t *io);
 
-/* Opens a socket for each address of the configuration, all on the port of the first, and lets the engine open
- * further ones. Returns 0 or an errno. */
+/* The addresses that a configuration binds, AIOPQ_BIND_ADDRESS_MAX at most; returns how many. */
+size_t aiopq_bind_addresses(const aiopq_config_t *config, struct sockaddr_storage *addresses);
+
+/* Opens a socket for each address of the configuration, all on the port of the first, or takes those of the worker's
+ * group, and lets the engine open further ones. Returns 0 or an errno. */
 int aiopq_linux_io_open(aiopq_linux_io_t *io);
 void aiopq_linux_io_close(aiopq_linux_io_t *io);
 
 /* Takes what the socket has, `batches` of the kernel's at most. True when there was any. */
 bool aiopq_linux_io_receive(aiopq_linux_io_t *io, aiopq_udp_socket_t *s, int batches, uint64_t now_us);
+
+/* Takes what other workers of the group got for this one. True when there was any. */
+bool aiopq_linux_io_take_handed(aiopq_linux_io_t *io, uint64_t now_us);
 
 /* Sends what picoquic prepares, `batches` at most. True when picoquic may have more to send. */
 bool aiopq_linux_io_send(aiopq_linux_io_t *io, int batches, uint64_t now_us);

@@ -244,7 +244,7 @@ aiopq_status_t aiopq_simulated_driver_start(aiopq_engine_t *engine)
     driver->engine = engine;
     driver->node.receive = receive;
     driver->node.turn = turn;
-    driver->ecn = aiopq_ecn_mark(engine);
+    driver->ecn = aiopq_ecn_mark(&engine->config);
     memcpy(driver->node.addresses, engine->config.bind_addresses, sizeof(driver->node.addresses));
     for (size_t i = 0; i < AIOPQ_BIND_ADDRESS_MAX; i++) {
         aiopq_sim_set_port(&driver->node.addresses[i], engine->config.local_port);

@@ -1,9 +1,9 @@
 /* Starting, stopping and joining, whichever driver runs. */
 #include "driver/driver.h"
 
-uint8_t aiopq_ecn_mark(const aiopq_engine_t *engine)
+uint8_t aiopq_ecn_mark(const aiopq_config_t *config)
 {
-    const char *name = engine->config.congestion_control;
+    const char *name = config->congestion_control;
     const picoquic_congestion_algorithm_t *algorithm =
         name != NULL ? picoquic_get_congestion_algorithm(name) : NULL;
     return algorithm != NULL ? algorithm->ecn_mark & 3 : 0;
@@ -11,6 +11,9 @@ uint8_t aiopq_ecn_mark(const aiopq_engine_t *engine)
 
 static aiopq_status_t start(aiopq_engine_t *engine)
 {
+    if (engine->config.workers != NULL && (engine->config.network != NULL || engine->config.is_inline)) {
+        return AIOPQ_INVALID;
+    }
     if (engine->config.network != NULL) {
         return aiopq_simulated_driver_start(engine);
     }
@@ -22,8 +25,8 @@ static aiopq_status_t start(aiopq_engine_t *engine)
         return aiopq_thread_driver_start(engine);
     }
 #endif
-    if (engine->config.holds_incoming || engine->config.is_inline) {
-        return AIOPQ_INVALID; /* picoquic's loop would let everybody pass, and has a thread */
+    if (engine->config.holds_incoming || engine->config.is_inline || engine->config.workers != NULL) {
+        return AIOPQ_INVALID; /* picoquic's loop would let everybody pass, has a thread, and opens sockets */
     }
     return aiopq_portable_driver_start(engine);
 }
@@ -49,6 +52,12 @@ void aiopq_engine_stop(aiopq_engine_t *engine)
         engine->was_stopped =
             aiopq_command_post(engine, &(aiopq_command_t){.type = AIOPQ_COMMAND_STOP}) == AIOPQ_OK;
     }
+}
+
+aiopq_status_t aiopq_engine_fail(aiopq_engine_t *engine, int system_error)
+{
+    aiopq_command_t command = {.type = AIOPQ_COMMAND_FAIL, .value = (uint64_t)system_error};
+    return system_error != 0 ? aiopq_command_post(engine, &command) : AIOPQ_INVALID;
 }
 
 void aiopq_engine_join(aiopq_engine_t *engine)

@@ -15,6 +15,7 @@
 #include "driver/linux_io.h"
 #include "net/events_out.h"
 #include "net/picoquic_private.h"
+#include "net/workers.h"
 
 /* Batches received per socket and sent per turn: about a megabyte each, under a millisecond of work, so that
  * neither direction starves the other. */
@@ -38,6 +39,13 @@ struct aiopq_driver {
 
 /* ---- waiting ---- */
 
+/* What tells of datagrams from other workers; NULL for an engine that has its port alone. */
+static aiopq_waker_t *handed_waker(const aiopq_engine_t *engine)
+{
+    const aiopq_config_t *config = &engine->config;
+    return config->workers != NULL ? &config->workers->entries[config->worker].waker : NULL;
+}
+
 static void wait_for_work(aiopq_driver_t *driver, uint64_t now_us)
 {
     aiopq_engine_t *engine = driver->engine;
@@ -45,11 +53,15 @@ static void wait_for_work(aiopq_driver_t *driver, uint64_t now_us)
     if ((delay_us <= 0 && !driver->io.has_pending) || !aiopq_engine_may_sleep(engine)) {
         return;
     }
-    struct pollfd fds[AIOPQ_SOCKETS_MAX + 1];
+    struct pollfd fds[AIOPQ_SOCKETS_MAX + 2];
+    aiopq_waker_t *handed = handed_waker(engine);
     nfds_t count = 0;
     for (size_t i = 0; i < driver->io.socket_count; i++) {
         fds[count++] = (struct pollfd){.fd = driver->io.sockets[i].fd,
                                        .events = (short)(POLLIN | (driver->io.has_pending ? POLLOUT : 0))};
+    }
+    if (handed != NULL) {
+        fds[count++] = (struct pollfd){.fd = handed->read_fd, .events = POLLIN};
     }
     fds[count++] = (struct pollfd){.fd = driver->waker.read_fd, .events = POLLIN};
     if (delay_us < 0) {
@@ -60,6 +72,15 @@ static void wait_for_work(aiopq_driver_t *driver, uint64_t now_us)
     aiopq_engine_woke(engine);
     if ((fds[count - 1].revents & POLLIN) != 0) {
         aiopq_waker_clear(&driver->waker);
+    }
+    if (handed != NULL && (fds[count - 2].revents & POLLIN) != 0) {
+        aiopq_waker_clear(handed);
+    }
+    for (nfds_t i = 0; i < count; i++) {
+        if ((fds[i].revents & POLLNVAL) != 0 && fds[i].fd >= 0) {
+            engine->failure =
+                EBADF; /* somebody closed what is ours: waiting on it would return at once, for ever */
+        }
     }
 }
 
@@ -72,6 +93,9 @@ static void run(aiopq_driver_t *driver)
         engine->now_us = now_us;
         for (size_t i = 0; i < driver->io.socket_count; i++) {
             is_busy |= aiopq_linux_io_receive(&driver->io, &driver->io.sockets[i], RECEIVE_BATCHES, now_us);
+        }
+        if (engine->config.workers != NULL) {
+            is_busy |= aiopq_linux_io_take_handed(&driver->io, now_us);
         }
         aiopq_engine_turn(engine, now_us);
         is_busy |= aiopq_linux_io_send(&driver->io, SEND_BATCHES, now_us);
@@ -92,12 +116,19 @@ static void *thread_main(void *argument)
     (void)pthread_setname_np(pthread_self(), "aiopquic");
     (void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
     aiopq_begin_thread_check(driver->engine->quic);
+    aiopq_workers_t *workers = driver->engine->config.workers;
     int error = aiopq_linux_io_open(&driver->io);
     if (error == 0) {
+        if (workers != NULL) {
+            aiopq_workers_join(workers, driver->engine->config.worker);
+        }
         aiopq_emit(driver->engine, AIOPQ_EVENT_ENGINE_READY, NULL, NULL,
                    aiopq_udp_port(&driver->io.sockets[0]), NULL);
         aiopq_engine_flush(driver->engine);
         run(driver);
+    }
+    if (workers != NULL) {
+        aiopq_workers_leave(workers, driver->engine->config.worker);
     }
     aiopq_linux_io_close(&driver->io);
     aiopq_engine_finish(driver->engine, error);

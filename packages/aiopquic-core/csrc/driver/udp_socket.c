@@ -59,17 +59,30 @@ static bool set_ip_options(int fd, int family, uint8_t ecn)
     return set_int(fd, IPPROTO_IP, IP_PKTINFO, 1) && set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
 }
 
+/* What is known of a socket that is bound. */
+static int describe(aiopq_udp_socket_t *s)
+{
+    socklen_t length = sizeof(s->bound);
+    if (getsockname(s->fd, (struct sockaddr *)&s->bound, &length) != 0) {
+        return errno;
+    }
+    s->family = s->bound.ss_family;
+    s->send_buffer_bytes = get_int(s->fd, SOL_SOCKET, SO_SNDBUF);
+    s->receive_buffer_bytes = get_int(s->fd, SOL_SOCKET, SO_RCVBUF);
+    s->can_coalesce = set_int(s->fd, IPPROTO_UDP, UDP_GRO, 1);
+    /* Setting it to zero changes nothing, and fails on a kernel that does not know it. */
+    s->can_segment = set_int(s->fd, IPPROTO_UDP, UDP_SEGMENT, 0);
+    return 0;
+}
+
 int aiopq_udp_open(aiopq_udp_socket_t *s, const struct sockaddr_storage *address, uint32_t buffer_bytes,
-                   uint8_t ecn)
+                   uint8_t ecn, bool is_shared)
 {
     memset(s, 0, sizeof(*s));
     s->calls = &system_calls;
-    s->family = address->ss_family;
-    s->fd = socket(s->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
-    socklen_t length = sizeof(s->bound);
-    if (s->fd < 0 || !set_ip_options(s->fd, s->family, ecn) ||
-        bind(s->fd, (const struct sockaddr *)address, address_length(address)) != 0 ||
-        getsockname(s->fd, (struct sockaddr *)&s->bound, &length) != 0) {
+    s->fd = socket(address->ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+    if (s->fd < 0 || !set_ip_options(s->fd, address->ss_family, ecn) || (is_shared && !aiopq_udp_share(s)) ||
+        bind(s->fd, (const struct sockaddr *)address, address_length(address)) != 0) {
         int error = errno;
         aiopq_udp_close(s);
         return error;
@@ -79,12 +92,24 @@ int aiopq_udp_open(aiopq_udp_socket_t *s, const struct sockaddr_storage *address
         (void)set_int(s->fd, SOL_SOCKET, SO_SNDBUF, (int)buffer_bytes);
         (void)set_int(s->fd, SOL_SOCKET, SO_RCVBUF, (int)buffer_bytes);
     }
-    s->send_buffer_bytes = get_int(s->fd, SOL_SOCKET, SO_SNDBUF);
-    s->receive_buffer_bytes = get_int(s->fd, SOL_SOCKET, SO_RCVBUF);
-    s->can_coalesce = set_int(s->fd, IPPROTO_UDP, UDP_GRO, 1);
-    /* Setting it to zero changes nothing, and fails on a kernel that does not know it. */
-    s->can_segment = set_int(s->fd, IPPROTO_UDP, UDP_SEGMENT, 0);
-    return 0;
+    return aiopq_udp_adopt(s, s->fd);
+}
+
+bool aiopq_udp_share(const aiopq_udp_socket_t *s)
+{
+    return set_int(s->fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+int aiopq_udp_adopt(aiopq_udp_socket_t *s, int fd)
+{
+    memset(s, 0, sizeof(*s));
+    s->calls = &system_calls;
+    s->fd = fd;
+    int error = describe(s);
+    if (error != 0) {
+        aiopq_udp_close(s);
+    }
+    return error;
 }
 
 void aiopq_udp_close(aiopq_udp_socket_t *s)
@@ -93,6 +118,23 @@ void aiopq_udp_close(aiopq_udp_socket_t *s)
         close(s->fd);
         s->fd = -1;
     }
+}
+
+bool aiopq_udp_covers(const struct sockaddr_storage *bound, const struct sockaddr_storage *address)
+{
+    if (bound->ss_family != address->ss_family) {
+        return false;
+    }
+    if (bound->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *own = (const struct sockaddr_in6 *)bound;
+        const struct sockaddr_in6 *other = (const struct sockaddr_in6 *)address;
+        return own->sin6_port == other->sin6_port &&
+               (aiopq_udp_is_wildcard(bound) || IN6_ARE_ADDR_EQUAL(&own->sin6_addr, &other->sin6_addr));
+    }
+    const struct sockaddr_in *own = (const struct sockaddr_in *)bound;
+    const struct sockaddr_in *other = (const struct sockaddr_in *)address;
+    return own->sin_port == other->sin_port &&
+           (aiopq_udp_is_wildcard(bound) || own->sin_addr.s_addr == other->sin_addr.s_addr);
 }
 
 bool aiopq_udp_is_wildcard(const struct sockaddr_storage *address)
@@ -107,6 +149,11 @@ uint16_t aiopq_udp_port(const aiopq_udp_socket_t *s)
 {
     struct sockaddr_storage bound = s->bound;
     return ntohs(*port_of(&bound));
+}
+
+void aiopq_udp_set_port(struct sockaddr_storage *address, uint16_t port)
+{
+    *port_of(address) = htons(port);
 }
 
 /* ---- receiving ---- */

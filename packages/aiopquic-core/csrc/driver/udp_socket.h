@@ -46,9 +46,17 @@ typedef enum aiopq_send_result {
     AIOPQ_SEND_UNREACHABLE /* the system knows no way to that address; errno says why */
 } aiopq_send_result_t;
 
-/* Opens a non-blocking socket bound to `address`. `ecn` is the mark of outgoing packets. Returns 0 or an errno. */
+/* Opens a non-blocking socket bound to `address`. `ecn` is the mark of outgoing packets. With `is_shared` others that share
+ * may have the port too. Returns 0 or an errno. */
 int aiopq_udp_open(aiopq_udp_socket_t *socket, const struct sockaddr_storage *address, uint32_t buffer_bytes,
-                   uint8_t ecn);
+                   uint8_t ecn, bool is_shared);
+
+/* Lets sockets that are opened from here on with `is_shared` have the port too. False, with errno, when it may not be. */
+bool aiopq_udp_share(const aiopq_udp_socket_t *socket);
+
+/* Takes over a descriptor that aiopq_udp_open() made, or a duplicate of one. Returns 0 or an errno; the descriptor is
+ * closed then. */
+int aiopq_udp_adopt(aiopq_udp_socket_t *socket, int fd);
 void aiopq_udp_close(aiopq_udp_socket_t *socket);
 
 /* Receives one batch into `buffer` of AIOPQ_RECEIVE_MAX bytes. False when nothing waits. */
@@ -60,9 +68,13 @@ aiopq_send_result_t aiopq_udp_send(aiopq_udp_socket_t *socket, const uint8_t *da
                                    size_t segment, const struct sockaddr_storage *to,
                                    const struct sockaddr_storage *from, int interface_index);
 
+/* True when a socket bound to `bound` has that address and port: `bound` may be a wildcard address. */
+bool aiopq_udp_covers(const struct sockaddr_storage *bound, const struct sockaddr_storage *address);
+
 /* True for 0.0.0.0 and ::. */
 bool aiopq_udp_is_wildcard(const struct sockaddr_storage *address);
 
 uint16_t aiopq_udp_port(const aiopq_udp_socket_t *socket);
+void aiopq_udp_set_port(struct sockaddr_storage *address, uint16_t port);
 
 #endif

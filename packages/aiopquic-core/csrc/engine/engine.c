@@ -8,6 +8,7 @@
 #include "engine/settings.h"
 #include "net/callbacks.h"
 #include "net/events_out.h"
+#include "net/id_maker.h"
 #include "net/identities.h"
 #include "net/incoming.h"
 #include "net/picoquic_private.h"
@@ -16,6 +17,7 @@
 #include "net/tls.h"
 #include "net/tokens.h"
 #include "net/watch.h"
+#include "net/workers.h"
 
 /* Entries of a block: 10 KiB each, so an engine at rest is small. */
 #define EVENT_BLOCK 256
@@ -40,6 +42,7 @@ static void engine_dispose(aiopq_engine_t *engine)
         picoquic_free(engine->quic);
     }
     aiopq_tokens_free(engine);
+    aiopq_id_maker_free(engine->ids);
     aiopq_incoming_free(engine->incoming);
     aiopq_tls_free(engine->tls);
     aiopq_settings_dispose(&engine->config);
@@ -61,6 +64,7 @@ static void engine_dispose(aiopq_engine_t *engine)
         close(engine->wakeup_fd);
     }
     aiopq_waker_dispose(&engine->loop_waker);
+    aiopq_workers_unref(engine->config.workers);
     free(engine->ended);
     free(engine);
 }
@@ -76,6 +80,12 @@ aiopq_status_t aiopq_engine_new(const aiopq_config_t *config, aiopq_engine_t **r
     memset(engine, 0, sizeof(*engine));
     engine->loop_waker.read_fd = engine->loop_waker.write_fd = engine->wakeup_fd = -1;
     aiopq_status_t status = aiopq_settings_copy(&engine->config, config);
+    if (config->workers != NULL) {
+        aiopq_workers_ref(config->workers);
+    }
+    if (status == AIOPQ_OK) {
+        status = aiopq_id_maker_new(config, &engine->ids);
+    }
     if (status == AIOPQ_OK && (!aiopq_spsc_init(&engine->events, sizeof(aiopq_event_t), EVENT_BLOCK) ||
                                !aiopq_spsc_init(&engine->commands, sizeof(aiopq_command_t), COMMAND_BLOCK))) {
         status = AIOPQ_NO_MEMORY;
@@ -125,12 +135,7 @@ void aiopq_engine_receive(aiopq_engine_t *engine, const aiopq_datagram_t *datagr
     uint64_t bytes = atomic_load_explicit(&engine->bytes_received, memory_order_relaxed);
     atomic_store_explicit(&engine->bytes_received, bytes + datagram->length, memory_order_relaxed);
     if (engine->incoming == NULL || !aiopq_incoming_take(engine, datagram)) {
-        picoquic_cnx_t *cnx = NULL;
-        (void)picoquic_incoming_packet_ex(engine->quic, (uint8_t *)(uintptr_t)datagram->bytes,
-                                          datagram->length, (struct sockaddr *)(uintptr_t)datagram->from,
-                                          (struct sockaddr *)(uintptr_t)datagram->to,
-                                          datagram->interface_index, datagram->ecn, &cnx, now_us);
-        aiopq_tokens_collect(engine, cnx);
+        aiopq_give_datagram(engine, datagram, now_us);
     }
 }
 
@@ -162,6 +167,9 @@ void aiopq_engine_flush(aiopq_engine_t *engine)
     aiopq_announce_failing(engine);
     aiopq_watch_look(engine);
     aiopq_delete_ended(engine);
+    if (engine->config.workers != NULL) {
+        aiopq_workers_settle(engine);
+    }
     aiopq_flush_events(engine);
 }
 
@@ -202,6 +210,9 @@ void aiopq_engine_woke(aiopq_engine_t *engine)
 
 bool aiopq_engine_is_done(aiopq_engine_t *engine, uint64_t now_us)
 {
+    if (engine->failure != 0) {
+        return true;
+    }
     if (!engine->is_stopping) {
         return false;
     }
@@ -220,6 +231,9 @@ bool aiopq_engine_is_done(aiopq_engine_t *engine, uint64_t now_us)
 void aiopq_engine_finish(aiopq_engine_t *engine, int system_error)
 {
     engine->is_stopping = true;
+    if (system_error != 0) {
+        engine->failure = system_error;
+    }
     aiopq_commands_run(engine, SIZE_MAX);
     aiopq_delete_ended(engine);
     picoquic_cnx_t *cnx;
@@ -228,7 +242,7 @@ void aiopq_engine_finish(aiopq_engine_t *engine, int system_error)
         engine->ended_count = 0;
     }
     aiopq_resets_finish(engine);
-    aiopq_emit(engine, AIOPQ_EVENT_ENGINE_STOPPED, NULL, NULL, (uint64_t)system_error, NULL);
+    aiopq_emit(engine, AIOPQ_EVENT_ENGINE_STOPPED, NULL, NULL, (uint64_t)engine->failure, NULL);
     aiopq_flush_events(engine);
     aiopq_end_thread_check(engine->quic); /* what is left is freed by the loop thread */
 }
@@ -355,6 +369,8 @@ void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counte
     counters->handshakes_failed = atomic_load_explicit(&engine->handshakes_failed, memory_order_relaxed);
     counters->datagrams_received = atomic_load_explicit(&engine->datagrams_received, memory_order_relaxed);
     counters->bytes_received = atomic_load_explicit(&engine->bytes_received, memory_order_relaxed);
+    counters->datagrams_misrouted = atomic_load_explicit(&engine->datagrams_misrouted, memory_order_relaxed);
+    counters->misrouted_lost = atomic_load_explicit(&engine->misrouted_lost, memory_order_relaxed);
     counters->incoming_asked = atomic_load_explicit(&engine->incoming_asked, memory_order_relaxed);
     counters->incoming_retried = atomic_load_explicit(&engine->incoming_retried, memory_order_relaxed);
     counters->incoming_refused = atomic_load_explicit(&engine->incoming_refused, memory_order_relaxed);

@@ -8,6 +8,7 @@
 
 #include "aiopquic/datagram.h"
 #include "net/callbacks.h"
+#include "net/id_maker.h"
 #include "net/picoquic_private.h"
 
 static aiopq_status_t copy_string(const char **to, const char *from)
@@ -186,9 +187,10 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
     bool has_secret = memcmp(secret, no_secret, sizeof(secret)) != 0;
     /* picoquic keeps tickets when it is told of a file for them; it finds none of that name. */
     const char *ticket_file = config->keeps_sessions ? "" : NULL;
-    picoquic_quic_t *quic = picoquic_create(
-        config->max_connections, NULL, NULL, NULL, NULL, aiopq_server_callback, engine, NULL, NULL,
-        has_secret ? secret : NULL, now_us, config->simulated_time_us, ticket_file, NULL, 0);
+    picoquic_quic_t *quic =
+        picoquic_create(config->max_connections, NULL, NULL, NULL, NULL, aiopq_server_callback, engine,
+                        engine->ids != NULL ? aiopq_make_id : NULL, engine->ids, has_secret ? secret : NULL,
+                        now_us, config->simulated_time_us, ticket_file, NULL, 0);
     if (quic == NULL) {
         return AIOPQ_FAILED;
     }
@@ -226,8 +228,8 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
     if (config->no_spin_bit) {
         (void)picoquic_set_default_spinbit_policy(quic, picoquic_spinbit_null);
     }
-    if (config->connection_id_length != 0 &&
-        picoquic_set_default_connection_id_length(quic, config->connection_id_length) != 0) {
+    uint8_t id_length = aiopq_id_length(config);
+    if (id_length != 0 && picoquic_set_default_connection_id_length(quic, id_length) != 0) {
         return AIOPQ_INVALID;
     }
     picoquic_set_default_pmtud_policy(quic, pmtud_policy(config->pmtud));

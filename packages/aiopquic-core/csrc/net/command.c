@@ -361,6 +361,9 @@ static void run(aiopq_engine_t *engine, aiopq_command_t *command)
     case AIOPQ_COMMAND_STOP:
         do_stop(engine);
         break;
+    case AIOPQ_COMMAND_FAIL:
+        engine->failure = (int)command->value;
+        break;
     case AIOPQ_COMMAND_COUNT:
         break;
     }

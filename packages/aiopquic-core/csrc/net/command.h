@@ -29,6 +29,7 @@ typedef enum aiopq_command_type {
     AIOPQ_COMMAND_INCOMING_RETRY,
     AIOPQ_COMMAND_CERTIFICATES, /* value = the number to answer with; detail = aiopq_identities_t, not malloc'd alone */
     AIOPQ_COMMAND_STOP, /* close everything and end the driver */
+    AIOPQ_COMMAND_FAIL, /* value = the errno with which the driver ends */
     AIOPQ_COMMAND_COUNT
 } aiopq_command_type_t;
 
@@ -65,7 +66,7 @@ typedef struct aiopq_export_request {
 
 typedef struct aiopq_command {
     aiopq_command_type_t type;
-    aiopq_conn_t *conn;     /* a reference that the command holds; NULL for STOP and INCOMING */
+    aiopq_conn_t *conn;     /* a reference that the command holds; NULL for STOP, FAIL and INCOMING */
     aiopq_stream_t *stream; /* a reference that the command holds; NULL unless a stream command */
     uint64_t value;
     uint64_t reliable; /* STREAM_RESET alone */

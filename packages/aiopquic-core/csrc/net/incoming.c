@@ -7,6 +7,8 @@
 #include "net/client_hello.h"
 #include "net/events_out.h"
 #include "net/picoquic_private.h"
+#include "net/tokens.h"
+#include "net/workers.h"
 
 /* How long an attempt waits when neither a handshake timeout nor an idle timeout is set. */
 #define WAIT_LIMIT_US 30000000u
@@ -173,12 +175,27 @@ void aiopq_incoming_free(aiopq_incoming_t *incoming)
 
 /* ---- what picoquic is given ---- */
 
+void aiopq_give_datagram(aiopq_engine_t *engine, const aiopq_datagram_t *datagram, uint64_t now_us)
+{
+    /* Whatever begins a connection has a long header. */
+    bool may_begin = engine->config.workers != NULL && (datagram->bytes[0] & 0x80) != 0;
+    if (may_begin) {
+        aiopq_workers_reserve(engine);
+    }
+    picoquic_cnx_t *cnx = NULL;
+    (void)picoquic_incoming_packet_ex(engine->quic, (uint8_t *)(uintptr_t)datagram->bytes, datagram->length,
+                                      (struct sockaddr *)(uintptr_t)datagram->from,
+                                      (struct sockaddr *)(uintptr_t)datagram->to, datagram->interface_index,
+                                      datagram->ecn, &cnx, now_us);
+    aiopq_tokens_collect(engine, cnx);
+    if (may_begin) {
+        aiopq_workers_settle(engine);
+    }
+}
+
 static void give(aiopq_engine_t *engine, const aiopq_datagram_t *datagram)
 {
-    (void)picoquic_incoming_packet(engine->quic, (uint8_t *)(uintptr_t)datagram->bytes, datagram->length,
-                                   (struct sockaddr *)(uintptr_t)datagram->from,
-                                   (struct sockaddr *)(uintptr_t)datagram->to, datagram->interface_index,
-                                   datagram->ecn, engine->now_us);
+    aiopq_give_datagram(engine, datagram, engine->now_us);
 }
 
 static aiopq_datagram_t datagram_of(const attempt_t *attempt, const held_t *held)

@@ -35,6 +35,9 @@ bool aiopq_incoming_setup(aiopq_engine_t *engine);
 /* NULL is allowed. */
 void aiopq_incoming_free(aiopq_incoming_t *incoming);
 
+/* Hands a datagram to picoquic, which may accept a connection by it. */
+void aiopq_give_datagram(aiopq_engine_t *engine, const aiopq_datagram_t *datagram, uint64_t now_us) AIOPQ_NET;
+
 /* True when the datagram belongs to an attempt, or begins one: then picoquic must not see it. */
 bool aiopq_incoming_take(aiopq_engine_t *engine, const aiopq_datagram_t *datagram) AIOPQ_NET;
 

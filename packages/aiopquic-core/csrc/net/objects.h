@@ -25,6 +25,7 @@ typedef struct aiopq_tls aiopq_tls_t;
 typedef struct aiopq_driver aiopq_driver_t;
 typedef struct aiopq_incoming aiopq_incoming_t;
 typedef struct aiopq_token aiopq_token_t;
+typedef struct aiopq_id_maker aiopq_id_maker_t;
 
 /* What is watched of a connection (net/watch.h); network thread only. */
 typedef struct aiopq_watch {
@@ -52,6 +53,8 @@ struct aiopq_engine {
     size_t alpn_count;
     aiopq_incoming_t
         *incoming; /* what is in it is the network thread's; NULL unless the engine holds incoming */
+
+    aiopq_id_maker_t *ids; /* likewise the network thread's; NULL when random connection ids will do */
 
     /* shared */
     aiopq_spsc_queue_t events;   /* network thread produces, loop thread consumes */
@@ -81,12 +84,14 @@ struct aiopq_engine {
     void *local_context;
     aiopq_token_t *tokens; /* clients: the newest first; net/tokens.c frees them */
     bool is_stopping;      /* STOP was taken: connections are being closed */
+    int failure;           /* an errno: the driver can't go on, and ends */
     uint64_t stop_deadline_us;
     uint64_t now_us;             /* the time the driver gave with the current turn */
     uint64_t events_unsignalled; /* events since the loop thread was last woken */
     _Atomic uint64_t loop_wakes, loop_wakes_saved, turns, commands_stale; /* any thread may read */
     _Atomic uint64_t connections_closed, handshakes, handshakes_failed;   /* likewise */
     _Atomic uint64_t datagrams_received, bytes_received;                  /* likewise */
+    _Atomic uint64_t datagrams_misrouted, misrouted_lost;                 /* likewise */
     _Atomic uint64_t incoming_asked, incoming_retried, incoming_refused, incoming_expired; /* likewise */
     aiopq_conn_t *failing;     /* connections that our side ended and whose end is not announced yet */
     aiopq_conn_t *watched;     /* connections that net/watch.c looks at once a turn */

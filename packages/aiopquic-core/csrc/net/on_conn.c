@@ -157,6 +157,9 @@ static aiopq_close_info_t close_info(aiopq_conn_t *conn, picoquic_call_back_even
         info.kind = AIOPQ_CLOSE_HANDSHAKE_TIMEOUT;
     } else if (local == PICOQUIC_ERROR_VERSION_NEGOTIATION || local == PICOQUIC_ERROR_VERSION_NOT_SUPPORTED) {
         info.kind = AIOPQ_CLOSE_VERSION_NEGOTIATION;
+    } else if (local == 0 && remote == 0 && conn->engine->failure != 0) {
+        info.kind = AIOPQ_CLOSE_LOCAL_FAILURE;
+        set_reason(&info, "the engine under the connection has failed");
     } else if (local != 0) {
         info.error_code = local;
         info.frame_type = frame_type_or_none(aiopq_offending_frame_type(conn->cnx));

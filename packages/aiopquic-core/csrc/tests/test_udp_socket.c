@@ -34,8 +34,8 @@ static pair_t open_pair(int family)
 {
     pair_t pair;
     struct sockaddr_storage address = loopback(family);
-    CHECK_EQUAL(aiopq_udp_open(&pair.sender, &address, 1 << 20, 2), 0);
-    CHECK_EQUAL(aiopq_udp_open(&pair.receiver, &address, 1 << 20, 0), 0);
+    CHECK_EQUAL(aiopq_udp_open(&pair.sender, &address, 1 << 20, 2, false), 0);
+    CHECK_EQUAL(aiopq_udp_open(&pair.receiver, &address, 1 << 20, 0, false), 0);
     return pair;
 }
 
@@ -118,8 +118,8 @@ static void a_busy_port_is_told(void)
 {
     aiopq_udp_socket_t first, second;
     struct sockaddr_storage address = loopback(AF_INET);
-    CHECK_EQUAL(aiopq_udp_open(&first, &address, 0, 0), 0);
-    CHECK_EQUAL(aiopq_udp_open(&second, &first.bound, 0, 0), EADDRINUSE);
+    CHECK_EQUAL(aiopq_udp_open(&first, &address, 0, 0, false), 0);
+    CHECK_EQUAL(aiopq_udp_open(&second, &first.bound, 0, 0, false), EADDRINUSE);
     CHECK_EQUAL(second.fd, -1);
     aiopq_udp_close(&first);
 }

@@ -236,6 +236,18 @@ cdef extern from "aiopquic/config.h" nogil:
     ctypedef struct aiopq_ech_key_t:
         aiopq_bytes_t config
         aiopq_bytes_t private_key
+    int AIOPQ_QUIC_LB_SERVER_ID_MAX
+    int AIOPQ_QUIC_LB_KEY_LENGTH
+    ctypedef struct aiopq_quic_lb_t:
+        uint8_t rotation
+        uint8_t server_id_length
+        uint8_t *server_id
+        uint8_t nonce_length
+        bint encodes_length
+        bint has_key
+        uint8_t *key
+    ctypedef struct aiopq_workers_t "struct aiopq_workers":
+        pass
     ctypedef struct aiopq_config_t:
         bint is_client
         bint always_retry
@@ -249,6 +261,8 @@ cdef extern from "aiopquic/config.h" nogil:
         bint use_portable_loop
         bint is_inline
         bint use_pipe_waker
+        aiopq_workers_t *workers
+        uint32_t worker
         const char **alpn
         const aiopq_protocol_t **protocols
         aiopq_bytes_t certificate_chain
@@ -276,6 +290,7 @@ cdef extern from "aiopquic/config.h" nogil:
         uint64_t max_congestion_window
         bint no_ack_frequency, no_spin_bit
         uint8_t connection_id_length
+        aiopq_quic_lb_t quic_lb
         uint32_t cipher_suite
         uint16_t *key_exchange_groups
         uint64_t key_update_interval
@@ -297,6 +312,18 @@ cdef extern from "aiopquic/config.h" nogil:
         size_t command_capacity
 
 
+cdef extern from "aiopquic/workers.h" nogil:
+    int AIOPQ_WORKERS_MAX
+    int AIOPQ_WORKERS_MAX_QUIC_LB
+    aiopq_status_t aiopq_workers_open(const aiopq_config_t *config, uint32_t count, bint is_steered,
+                                      aiopq_workers_t **workers, int *system_error)
+    void aiopq_workers_ref(aiopq_workers_t *workers)
+    void aiopq_workers_close(aiopq_workers_t *workers)
+    void aiopq_workers_unref(aiopq_workers_t *workers)
+    uint16_t aiopq_workers_port(const aiopq_workers_t *workers)
+    bint aiopq_workers_are_steered(const aiopq_workers_t *workers)
+
+
 cdef extern from "aiopquic/chunk.h" nogil:
     ctypedef struct aiopq_chunk_t:
         aiopq_chunk_t *next
@@ -313,6 +340,7 @@ cdef extern from "aiopquic/engine.h" nogil:
     void aiopq_engine_free(aiopq_engine_t *engine)
     aiopq_status_t aiopq_engine_start(aiopq_engine_t *engine)
     void aiopq_engine_stop(aiopq_engine_t *engine)
+    aiopq_status_t aiopq_engine_fail(aiopq_engine_t *engine, int system_error)
     void aiopq_engine_join(aiopq_engine_t *engine)
     aiopq_status_t aiopq_engine_session_tickets(aiopq_engine_t *engine, uint8_t **bytes, size_t *length)
     int aiopq_engine_wakeup_fd(const aiopq_engine_t *engine)
@@ -327,6 +355,7 @@ cdef extern from "aiopquic/engine.h" nogil:
     ctypedef struct aiopq_engine_counters_t:
         uint64_t loop_wakes, loop_wakes_saved, net_wakes, net_wakes_saved, events_pushed, commands_pushed
         uint64_t commands_stale, turns, handshakes, handshakes_failed, connections_closed, datagrams_received
+        uint64_t datagrams_misrouted, misrouted_lost
         uint64_t bytes_received, incoming_asked, incoming_retried, incoming_refused, incoming_expired
     void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counters_t *counters)
     ctypedef struct aiopq_live_counts_t:

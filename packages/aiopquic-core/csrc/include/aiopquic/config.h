@@ -42,6 +42,21 @@ typedef struct aiopq_ech_key {
     aiopq_bytes_t config, private_key;
 } aiopq_ech_key_t;
 
+#define AIOPQ_QUIC_LB_SERVER_ID_MAX 15
+#define AIOPQ_QUIC_LB_KEY_LENGTH 16
+
+/* Connection ids that tell a load balancer their server (draft-ietf-quic-load-balancers): one octet, the server id, the
+ * nonce. */
+typedef struct aiopq_quic_lb {
+    uint8_t rotation;         /* of the configuration, 0 to 6 */
+    uint8_t server_id_length; /* 0: no such ids; at most AIOPQ_QUIC_LB_SERVER_ID_MAX */
+    uint8_t server_id[AIOPQ_QUIC_LB_SERVER_ID_MAX];
+    uint8_t nonce_length; /* at least 4; with the server id 19 at most */
+    bool encodes_length;  /* the first octet has the length, instead of random bits */
+    bool has_key;         /* server id and nonce are encrypted */
+    uint8_t key[AIOPQ_QUIC_LB_KEY_LENGTH];
+} aiopq_quic_lb_t;
+
 typedef struct aiopq_config {
     bool is_client;
 
@@ -66,6 +81,11 @@ typedef struct aiopq_config {
     bool use_portable_loop; /* picoquic's packet loop instead of our own, as on other systems than Linux */
     bool is_inline; /* no network thread: the loop thread moves the datagrams in its drains. Linux only */
     bool use_pipe_waker; /* a self-pipe instead of eventfd, as on systems without it */
+
+    /* Servers with a network thread of our own. The group whose sockets the engine uses (workers.h) instead of opening some,
+     * of which it takes a reference, and its number there; `max_connections` counts for all of the group. NULL: alone. */
+    struct aiopq_workers *workers;
+    uint32_t worker;
 
     const char *alpn[AIOPQ_ALPN_COUNT_MAX]; /* server: accepted, in order of preference; NULL ends the list */
     /* Those of the connections that speak them (protocol.h); borrowed for the engine's life. NULL ends the list. */
@@ -110,7 +130,8 @@ typedef struct aiopq_config {
     uint64_t max_congestion_window; /* bytes; 0: no limit */
     bool no_ack_frequency;          /* draft-ietf-quic-ack-frequency is not offered */
     bool no_spin_bit;               /* RFC 9000 section 17.4: a random value */
-    uint8_t connection_id_length;   /* of our ids; 0: picoquic's own */
+    uint8_t connection_id_length;   /* of our ids; 0: picoquic's own. Not with `quic_lb` */
+    aiopq_quic_lb_t quic_lb;        /* server */
     uint32_t cipher_suite;          /* IANA number; 0 leaves picoquic's list */
     uint16_t
         key_exchange_groups[AIOPQ_KEY_EXCHANGE_MAX]; /* IANA numbers, the preferred first; 0 ends the list.

@@ -25,6 +25,10 @@ AIOPQ_API aiopq_status_t aiopq_engine_start(aiopq_engine_t *engine) AIOPQ_LOOP;
 /* Asks the driver to send CONNECTION_CLOSE on every open connection and to end; ENGINE_STOPPED follows. */
 AIOPQ_API void aiopq_engine_stop(aiopq_engine_t *engine) AIOPQ_LOOP;
 
+/* For tests of what outlives an engine: has the driver end at once, without a word to the peers, as it does when its
+ * sockets are gone. ENGINE_STOPPED follows, with this errno, which is not 0. */
+AIOPQ_API aiopq_status_t aiopq_engine_fail(aiopq_engine_t *engine, int system_error) AIOPQ_LOOP;
+
 /* Waits for the driver's thread, which ends within microseconds of ENGINE_STOPPED. An engine that was not
  * stopped ends at once, without a word to its peers. Blocks; call it without the GIL. Harmless when nothing
  * runs. */
@@ -74,7 +78,9 @@ typedef struct aiopq_engine_counters {
     uint64_t handshakes, handshakes_failed; /* completed; connections that ended before theirs was */
     uint64_t connections_closed;            /* CONN_CLOSED events, those of failed handshakes among them */
     uint64_t datagrams_received, bytes_received; /* of UDP, as the driver hands them in */
-    uint64_t incoming_asked;                     /* INCOMING events */
+    uint64_t datagrams_misrouted; /* that came in here and are another worker's (workers.h): handed over */
+    uint64_t misrouted_lost;      /* of those, because that worker has ended or has too many waiting */
+    uint64_t incoming_asked;      /* INCOMING events */
     uint64_t
         incoming_retried; /* clients that were sent a Retry without asking: always, or because many wait */
     uint64_t incoming_refused; /* clients with a proven address that found no room to wait */
