@@ -39,18 +39,20 @@ async def test_failed_handshake(endpoints: Endpoints):
 
 
 async def test_render(endpoints: Endpoints):
-    """Prometheus's text format: every sample under its type, engines by role and port; those that ended are gone."""
+    """Prometheus's text format: every sample under its type, engines by their labels; those that ended are gone."""
     async with endpoints.pair(server=Echo) as pair:
         await round_trips(pair)
         text = metrics.render()
-        label = f'{{role="server",port="{pair.server.port}"}}'
+        label = f'{{role="server",port="{pair.server.port}",worker="0"}}'
         assert f"aiopquic_connections{label} 1\n" in text
         assert f"aiopquic_handshakes_total{label} 1\n" in text
         assert "# TYPE aiopquic_connections gauge\n" in text
         assert "# TYPE aiopquic_handshakes_total counter\n" in text
-        assert re.search(r'aiopquic_handshakes_total\{role="client",port="\d+"\} ', text)
+        assert re.search(r'aiopquic_handshakes_total\{role="client",port="\d+",worker="0"\} ', text)
         for line in text.splitlines():
-            assert re.fullmatch(r'# (HELP|TYPE) aiopquic_\w+ .+|aiopquic_\w+\{role="\w+",port="\d+"\} \d+', line), line
+            assert re.fullmatch(
+                r'# (HELP|TYPE) aiopquic_\w+ .+|aiopquic_\w+\{role="\w+",port="\d+",worker="0"\} \d+', line
+            ), line
         port = pair.server.port
     assert f'port="{port}"' not in metrics.render()
 

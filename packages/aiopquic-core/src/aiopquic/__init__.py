@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         VersionNegotiationError,
         WouldBlockError,
     )
-    from aiopquic.quic.configuration import QuicConfiguration
+    from aiopquic.quic.configuration import QuicConfiguration, QuicLbSettings
     from aiopquic.quic.ech import EchKey
     from aiopquic.quic.incoming import Decision, Incoming
     from aiopquic.quic.paths import PathEvent, PathInfo
@@ -82,6 +82,7 @@ __all__ = [
     "PathInfo",
     "QuicConfiguration",
     "QuicConnectionError",
+    "QuicLbSettings",
     "ReceiveStream",
     "SendStream",
     "Server",
@@ -114,6 +115,7 @@ _HOMES = {
     "PathEvent": "aiopquic.quic.paths",
     "PathInfo": "aiopquic.quic.paths",
     "QuicConfiguration": "aiopquic.quic.configuration",
+    "QuicLbSettings": "aiopquic._quic_lb",
     "SessionStore": "aiopquic._tickets",
     "close_idle_engines": "aiopquic.quic.pool",
     **dict.fromkeys(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aiopquic._binding._network import Network
+    from aiopquic._binding._workers import Workers
+    from aiopquic._quic_lb import QuicLbSettings
     from aiopquic._tickets import SessionStore
 
 __all__ = ["EngineSettings"]
@@ -38,6 +40,10 @@ class EngineSettings:
     is_inline: bool = False
     "No network thread: drains move the datagrams."
     use_pipe_waker: bool = False
+    workers: Workers | None = None
+    "Server: the sockets that it shares with others; ``max_connections`` counts for all of them."
+    worker: int = 0
+    "Its number among them."
     alpn: tuple[str, ...] = ()
     certificate_chain: bytes = b""
     "PEM, or DER; empty for none."
@@ -67,6 +73,7 @@ class EngineSettings:
     offers_ack_frequency: bool = True
     shows_spin_bit: bool = True
     connection_id_length: int = 0
+    quic_lb: QuicLbSettings | None = None
     cipher_suite: int = 0
     key_exchange_groups: tuple[int, ...] = ()
     key_update_interval: int = 0

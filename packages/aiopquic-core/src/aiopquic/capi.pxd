@@ -313,11 +313,8 @@ cdef extern from "aiopquic/config.h" nogil:
 
 
 cdef extern from "aiopquic/workers.h" nogil:
-    int AIOPQ_WORKERS_MAX
-    int AIOPQ_WORKERS_MAX_QUIC_LB
     aiopq_status_t aiopq_workers_open(const aiopq_config_t *config, uint32_t count, bint is_steered,
                                       aiopq_workers_t **workers, int *system_error)
-    void aiopq_workers_ref(aiopq_workers_t *workers)
     void aiopq_workers_close(aiopq_workers_t *workers)
     void aiopq_workers_unref(aiopq_workers_t *workers)
     uint16_t aiopq_workers_port(const aiopq_workers_t *workers)

@@ -22,6 +22,8 @@ _HELP = {
     "connections_closed": "Connections that have ended.",
     "datagrams_received": "UDP datagrams that came in.",
     "bytes_received": "Bytes of UDP payload that came in.",
+    "datagrams_misrouted": "Those of another worker's connections, handed over.",
+    "misrouted_lost": "Those of them that were lost.",
     "loop_wakes": "Times that the event loop was woken.",
     "network_wakes": "Times that the network thread was woken by a call.",
     "turns": "Rounds of the network thread.",
@@ -35,15 +37,17 @@ _HELP = {
 
 def engine_stats() -> list[EngineStats]:
     """A snapshot of every engine whose network thread runs, by port."""
-    return sorted((stats_of(engine) for engine in running_engines), key=lambda stats: (stats.role, stats.port))
+    return sorted((stats_of(engine) for engine in running_engines), key=lambda one: (one.role, one.port, one.worker))
 
 
 def render() -> str:
-    """All of them in Prometheus's text format, each engine with its ``role`` and ``port`` as labels."""
+    """All of them in Prometheus's text format, each engine with its ``role``, ``port`` and ``worker`` as labels."""
     everything = engine_stats()
     lines = []
     for name, text in _HELP.items():
         kind, full = ("gauge", f"aiopquic_{name}") if name in _GAUGES else ("counter", f"aiopquic_{name}_total")
         lines += [f"# HELP {full} {text}", f"# TYPE {full} {kind}"]
-        lines += [f'{full}{{role="{one.role}",port="{one.port}"}} {getattr(one, name)}' for one in everything]
+        for one in everything:
+            labels = f'role="{one.role}",port="{one.port}",worker="{one.worker}"'
+            lines.append(f"{full}{{{labels}}} {getattr(one, name)}")
     return "\n".join(lines) + "\n"

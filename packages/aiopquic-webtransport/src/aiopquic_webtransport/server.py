@@ -239,6 +239,7 @@ def serve(
     private_key: CertificateSource | None = None,
     incoming: IncomingCallback | None = None,
     retry: bool = False,
+    workers: int = 1,
     configuration: QuicConfiguration | None = None,
     **settings: Unpack[ServerSettings],
 ) -> Opening[Server]:
@@ -267,6 +268,7 @@ def serve(
         private_key: its key in the same ways; None when it is in the same file.
         incoming: as for :func:`aiopquic.serve`: decides about each client before its handshake.
         retry: True has every client prove its address first, at the cost of a round trip.
+        workers: how many engines share the port, as for :func:`aiopquic.serve`.
         configuration: settings to start from, with ``is_client=False``.
         settings: fields of :class:`~aiopquic.quic.configuration.QuicConfiguration`, laid over ``configuration``.
 
@@ -284,6 +286,7 @@ def serve(
         private_key=private_key,
         incoming=incoming,
         retry=retry,
+        workers=workers,
         configuration=configuration,
         **settings,
     )

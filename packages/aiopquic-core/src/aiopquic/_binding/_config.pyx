@@ -17,6 +17,8 @@ from aiopquic.capi cimport (
     AIOPQ_PROTOCOL_CAPSULE,
     AIOPQ_PROTOCOL_VERSION,
     AIOPQ_PROTOCOLS_MAX,
+    AIOPQ_QUIC_LB_KEY_LENGTH,
+    AIOPQ_QUIC_LB_SERVER_ID_MAX,
     AIOPQ_RESET_SECRET_LENGTH,
     AIOPQ_TICKET_KEY_LENGTH,
     aiopq_bytes_t,
@@ -93,6 +95,21 @@ cdef fill_sockets(aiopq_config_t *config, settings):
     config.use_portable_loop = settings.use_portable_loop
     config.use_pipe_waker = settings.use_pipe_waker
     config.is_inline = settings.is_inline
+    fill_quic_lb(config, settings.quic_lb)
+
+
+cdef fill_quic_lb(aiopq_config_t *config, quic_lb):
+    if quic_lb is None:
+        return
+    if not 0 < len(quic_lb.server_id) <= AIOPQ_QUIC_LB_SERVER_ID_MAX:
+        raise ValueError(f"a server id has 1 to {AIOPQ_QUIC_LB_SERVER_ID_MAX} bytes")
+    config.quic_lb.rotation = quic_lb.config_rotation
+    config.quic_lb.server_id_length = <uint8_t>len(quic_lb.server_id)
+    memcpy(config.quic_lb.server_id, <const char *>quic_lb.server_id, config.quic_lb.server_id_length)
+    config.quic_lb.nonce_length = quic_lb.nonce_length
+    config.quic_lb.encodes_length = quic_lb.encodes_length
+    config.quic_lb.has_key = quic_lb.key is not None
+    fill_secret(config.quic_lb.key, quic_lb.key, AIOPQ_QUIC_LB_KEY_LENGTH)
 
 
 cdef fill_tls(aiopq_config_t *config, settings, list keep):
@@ -134,7 +151,7 @@ cdef fill_ech(aiopq_config_t *config, settings, list keep):
     config.ech_public_name = as_text(settings.ech_public_name, keep)
 
 
-cdef fill_secret(uint8_t *target, bytes secret, size_t length):
+cdef fill_secret(uint8_t *target, secret, size_t length):
     if secret:
         if <size_t>len(secret) != length:
             raise ValueError(f"a secret of {length} bytes is wanted, not one of {len(secret)}")

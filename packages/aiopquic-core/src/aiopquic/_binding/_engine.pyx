@@ -19,6 +19,7 @@ from aiopquic._binding._convert cimport (
 from aiopquic._binding._paths cimport path_addresses, path_answer, path_event
 from aiopquic._binding._status cimport fail
 from aiopquic._binding._stream cimport Stream, wrap_stream
+from aiopquic._binding._workers cimport Workers
 from aiopquic.capi cimport (
     AIOPQ_EVENT_CERTIFICATES_SET,
     AIOPQ_EVENT_CONN_ANSWER,
@@ -72,6 +73,7 @@ from aiopquic.capi cimport (
     aiopq_engine_counters_t,
     aiopq_engine_end_drain,
     aiopq_engine_events_waiting,
+    aiopq_engine_fail,
     aiopq_engine_free,
     aiopq_engine_get_counters,
     aiopq_engine_join,
@@ -140,7 +142,11 @@ cdef class Engine:
         cdef aiopq_config_t config
         cdef aiopq_engine_t *ptr = NULL
         cdef aiopq_status_t status
+        cdef Workers workers = settings.workers
         cdef list keep = fill_config(&config, settings)
+        if workers is not None:
+            config.workers = workers._ptr
+            config.worker = settings.worker
         self._network = settings.network
         self._protocols = tuple(settings.protocols)
         self._is_inline = settings.is_inline and settings.network is None
@@ -163,6 +169,12 @@ cdef class Engine:
     def stop(self):
         """Close every connection and end the network thread; ``engine_stopped`` follows."""
         aiopq_engine_stop(self._ptr)
+
+    def fail(self, int error):
+        """For tests: end the network thread as it ends when its sockets are gone, with that errno."""
+        status = aiopq_engine_fail(self._ptr, error)
+        if status != AIOPQ_OK:
+            fail(status, None)
 
     def join(self):
         """Wait for the network thread: an instant after ``engine_stopped``. Releases the GIL."""
@@ -414,6 +426,8 @@ cdef class Engine:
             "connections_closed": counters.connections_closed,
             "datagrams_received": counters.datagrams_received,
             "bytes_received": counters.bytes_received,
+            "datagrams_misrouted": counters.datagrams_misrouted,
+            "misrouted_lost": counters.misrouted_lost,
             "incoming_asked": counters.incoming_asked,
             "incoming_retried": counters.incoming_retried,
             "incoming_refused": counters.incoming_refused,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
 from aiopquic.quic.listening import bind_addresses
 from aiopquic.quic.protocols import Hosts, ServerProtocol, with_protocols
-from aiopquic.quic.serving import ListeningServer, incoming_desk
+from aiopquic.quic.serving import ListeningServer
+from aiopquic.quic.workers import ServerEngines
 
 if TYPE_CHECKING:
     from aiopquic.quic.incoming import IncomingCallback
@@ -37,29 +39,32 @@ class QuicServer(ListeningServer):
         retry: bool,
         incoming: IncomingCallback | None,
         protocols: Sequence[ServerProtocol] = (),
+        workers: int = 1,
     ) -> None:
         super().__init__(bind_addresses)
         self._others = Hosts(protocols, configuration)
         self._closing: asyncio.Task[None] | None = None
-        self._desk = incoming_desk(incoming, configuration.handshake_timeout)
-        self._engine = QuicEngine(
-            configuration=configuration,
+        make = functools.partial(
+            QuicEngine,
             create_protocol=create_protocol,
             stream_handler=stream_handler,
             by_alpn=self._others.by_alpn,
-            protocols=self._others.natives,
-            on_incoming=self._desk.take if self._desk is not None else None,
-            retry=retry,
+        )
+        self._engines = ServerEngines(
+            workers,
+            make,
+            configuration=configuration,
             bind_addresses=bind_addresses,
             port=port,
+            retry=retry,
+            incoming=incoming,
+            protocols=self._others.natives,
         )
-        if self._desk is not None:
-            self._desk.open(self._engine.binding)
 
     @property
     def protocols(self) -> list[QuicConnectionProtocol]:
         """The protocols of the open connections, without those of other ``protocols``."""
-        return self._engine.protocols
+        return [protocol for engine in self._engines.all for protocol in engine.protocols]
 
     @property
     def _transport(self) -> TransportNames:
@@ -72,12 +77,11 @@ class QuicServer(ListeningServer):
             self._closing = self._loop.create_task(self._close())
 
     async def _close(self) -> None:
-        if self._desk is not None:
-            self._desk.close()
+        self._engines.refuse()
         try:
             await self._others.wait_closed()
         finally:
-            await self._engine.aclose()
+            await self._engines.aclose()
             self._closed.set()
 
     async def aclose(self) -> None:
@@ -96,6 +100,7 @@ async def serve(
     retry: bool = False,
     incoming: IncomingCallback | None = None,
     protocols: Sequence[ServerProtocol] = (),
+    workers: int = 1,
 ) -> QuicServer:
     """Serve QUIC on a UDP port; returns once the sockets are bound.
 
@@ -113,6 +118,7 @@ async def serve(
             ``handshake_timeout`` seconds. An exception refuses that client and goes to the loop's exception handler.
         protocols: others that are spoken on the same port, such as ``aiopquic_webtransport.WebTransport(app)``; each
             has the connections of its own ALPN, of which ``create_protocol`` does not hear.
+        workers: how many engines share the port, each with a network thread of its own (docs/workers.md); Linux only.
 
     Raises:
         ConfigurationError: a setting is wrong; CertificateFileError for certificates and keys.
@@ -130,6 +136,7 @@ async def serve(
         retry=retry,
         incoming=incoming,
         protocols=protocols,
+        workers=workers,
     )
-    await server._start()
+    await server._engines.start()
     return server

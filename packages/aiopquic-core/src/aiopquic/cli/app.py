@@ -212,6 +212,7 @@ def serve_(
     cc: CcOption = _DEFAULT_CC,
     keylog: KeylogOption = None,
     max_connections: Annotated[int, typer.Option(min=1, help="Connections that may be open at once.")] = 64,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Network threads that share the port.")] = 1,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line for each request.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="JSON lines on stdout: the port, and each connection.")
@@ -236,6 +237,7 @@ def serve_(
             congestion_control=cc,
             keylog=keylog,
             max_connections=max_connections,
+            workers=workers,
             verbose=verbose,
             as_json=as_json,
         )

@@ -37,6 +37,7 @@ class ServerOptions:
     congestion_control: str = "bbr1"
     keylog: Path | None = None
     max_connections: int = 64
+    workers: int = 1
     verbose: bool = False
     as_json: bool = False
     "Tell programs instead of people: JSON objects, a line each, on stdout."
@@ -79,7 +80,11 @@ async def serve(options: ServerOptions) -> None:
 async def _bind(options: ServerOptions, create_protocol: Callable[..., FileServerProtocol]) -> QuicServer:
     try:
         return await serve_quic(
-            options.host, options.port, configuration=options.configuration(), create_protocol=create_protocol
+            options.host,
+            options.port,
+            configuration=options.configuration(),
+            create_protocol=create_protocol,
+            workers=options.workers,
         )
     except Exception as error:
         problem = problem_of(error, f"{options.host} port {options.port}")

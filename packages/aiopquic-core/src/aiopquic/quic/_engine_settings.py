@@ -77,6 +77,7 @@ def engine_settings(
         offers_ack_frequency=configuration.ack_frequency,
         shows_spin_bit=configuration.spin_bit,
         connection_id_length=configuration.connection_id_length,
+        quic_lb=configuration.quic_lb,
         is_peer_certificate_optional=not configuration.is_client and configuration.verify_mode == ssl.CERT_OPTIONAL,
         cipher_suite=configuration.cipher_suite or 0,
         key_exchange_groups=tuple(configuration.key_exchange_groups or ()),

@@ -13,12 +13,20 @@ from aiopquic._addresses import packed_address
 from aiopquic._binding._engine import is_congestion_control, key_exchange_groups
 from aiopquic._driver import runs_inline
 from aiopquic._files import StrPath
+from aiopquic._quic_lb import QuicLbSettings
 from aiopquic._tickets import SessionStore
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic._identities import NamedCertificates, server_name_of
 from aiopquic.quic.ech import EchKey, validate_ech
 
-__all__ = ["CIPHER_SUITES", "QUIC_V1", "QUIC_V2", "QuicConfiguration", "available_key_exchange_groups"]
+__all__ = [
+    "CIPHER_SUITES",
+    "QUIC_V1",
+    "QUIC_V2",
+    "QuicConfiguration",
+    "QuicLbSettings",
+    "available_key_exchange_groups",
+]
 
 QUIC_V1 = 0x00000001
 "RFC 9000."
@@ -141,6 +149,9 @@ class QuicConfiguration:
     "Let observers of the path measure round trips, on most connections (RFC 9000 section 17.4)."
     connection_id_length: int = 8
     "Bytes of this side's connection ids, 4 to 20."
+    quic_lb: QuicLbSettings | None = None
+    """Server: connection ids that tell a load balancer their server (draft-ietf-quic-load-balancers). They are as long
+    as these settings make them, whatever ``connection_id_length`` is."""
     handshake_timeout: float = 10.0
     "Seconds a handshake may take; for connect(), from the look-up of the name on, over all addresses."
     connection_attempt_delay: float = 0.25
@@ -161,7 +172,7 @@ class QuicConfiguration:
     """Server: an IPv4 address and a port, or that and an IPv6 address with the same port, where clients are asked to go
     on after the handshake (RFC 9000 section 9.6); the server listens there, too."""
     max_connections: int = 256
-    "Server: connections that may be open at once; more are refused."
+    "Server: connections that may be open at once, over all its workers; more are refused."
     half_open_limit: int = 64
     "Server: handshakes that may be under way before new clients must prove their address by a Retry."
     cipher_suite: int | None = None
@@ -239,6 +250,7 @@ class QuicConfiguration:
         self._validate_secrets()
         self._validate_times()
         self._validate_numbers()
+        self._validate_load_balancing()
         self._validate_choices()
         self._validate_versions()
         self._validate_trust()
@@ -339,6 +351,17 @@ class QuicConfiguration:
         self._require("datagram_ring_bytes", 4096, 1 << 40, "bytes")
         if self.datagram_max_payload is not None:
             self._require("datagram_max_payload", 1, 65535, "bytes, or None")
+
+    def _validate_load_balancing(self) -> None:
+        if self.quic_lb is None:
+            return
+        if not isinstance(self.quic_lb, QuicLbSettings):
+            raise ConfigurationError(
+                f'quic_lb is QuicLbSettings(server_id=b"...") and what else the load balancer asks for, or None, not '
+                f"{self.quic_lb!r}"
+            )
+        if self.is_client:
+            raise ConfigurationError("quic_lb is for servers: load balancers stand in front of them")
 
     def _require(self, name: str, low: float, high: float, unit: str, is_whole: bool = True) -> None:
         value = getattr(self, name)

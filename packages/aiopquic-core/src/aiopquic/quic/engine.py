@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aiopquic.quic.engine_stats import EngineStats
     from aiopquic.quic.protocols import Accept
 
-__all__ = ["QuicEngine", "running_engines"]
+__all__ = ["QuicEngine", "bind_error", "read_certificates", "running_engines", "with_certificates"]
 
 logger = logging.getLogger("aiopquic.engine")
 
@@ -55,6 +55,7 @@ class QuicEngine:
     client waits, before its handshake, for ``binding.answer_incoming``. With ``retry`` every client proves its address
     first (RFC 9000 section 8.1.2). ``settings`` are those of the ``configuration``, where they were read before.
     ``keeper`` keeps a client's address tokens where the configuration names neither a file nor a store.
+    ``on_failed`` is called with the engine when it has ended though nobody asked it to.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class QuicEngine:
         port: int = 0,
         settings: EngineSettings | None = None,
         keeper: Keeper | None = None,
+        on_failed: Callable[[QuicEngine], None] | None = None,
     ) -> None:
         self.configuration = configuration
         self.settings: EngineSettings = settings or engine_settings(
@@ -91,6 +93,7 @@ class QuicEngine:
         self._acceptor = _acceptor(configuration, create_protocol, stream_handler) if create_protocol else None
         self._by_alpn = by_alpn or {}
         self._on_incoming = on_incoming
+        self._on_failed = on_failed
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forget_loop_end: Callable[[], None] | None = None
         self._port: int | None = None
@@ -162,6 +165,11 @@ class QuicEngine:
         return self._is_stopping or self._is_stopped
 
     @property
+    def error(self) -> int:
+        """The errno with which it ended; 0 for none."""
+        return self._error
+
+    @property
     def protocols(self) -> list[Any]:
         """What ``create_protocol`` has returned for the open connections."""
         return list(self._acceptor.protocols.values()) if self._acceptor is not None else []
@@ -226,26 +234,19 @@ class QuicEngine:
         certificates: NamedCertificates | None = None,
     ) -> None:
         """Present other certificates from the next handshake on; see :meth:`aiopquic.Server.reload_certificate`."""
+        changed = with_certificates(self.configuration, certificate, private_key, password, certificates)
+        await self.present(changed, await read_certificates(changed))
+
+    async def present(self, configuration: QuicConfiguration, identity: Mapping[str, Any]) -> None:
+        """The same with certificates that :func:`read_certificates` has read."""
         if self._is_stopping or self._is_stopped or not self._engine.is_running:
             raise RuntimeError("the server is closed: it takes no more certificates")
-        changed: dict[str, Any] = {} if certificates is None else {"certificates": certificates}
-        if certificate is not None:
-            changed["certificate_file"] = certificate
-            changed["private_key_file"] = certificate if private_key is None else private_key
-            changed["private_key_password"] = password
-        elif private_key is not None or password is not None:
-            raise ConfigurationError("a private key is of no use without its certificate: give certificate, too")
-        configuration = replace(self.configuration, **changed)
-        loop = asyncio.get_running_loop()
-        identity = await loop.run_in_executor(None, certificate_settings, configuration)
         settings = replace(self.settings, **identity)
         await self._requests.ask(lambda number: self._engine.set_certificates(settings, number))
         self.configuration, self.settings = configuration, settings
 
     def _bind_error(self) -> BindError:
-        where = ", ".join(self.settings.bind_addresses) or "any address"
-        text = f"UDP port {self.settings.local_port} of {where} can't be bound: {os.strerror(self._error)}"
-        return BindError(self._error, text)
+        return bind_error(self.settings, self._error)
 
     def stop(self) -> None:
         """Close every connection, with CONNECTION_CLOSE on the wire, and end the network thread."""
@@ -287,6 +288,7 @@ class QuicEngine:
         self._on_accept = None
         self._by_alpn = {}
         self._on_incoming = None
+        self._on_failed = None
 
     # ---- EngineSink ----
 
@@ -303,6 +305,8 @@ class QuicEngine:
             waiter.set_result(0)
         if stopped := can_hear(self._stopped_waiter):
             stopped.set_result(None)
+        if self._port is not None and not self._is_stopping and self._on_failed is not None:
+            self._on_failed(self)
 
     def certificates_set(self, request: int) -> None:
         self._requests.answered(request, None)
@@ -330,6 +334,43 @@ class QuicEngine:
             self._loop.call_exception_handler({"message": message, "exception": error, "connection": connection})
         else:
             logger.error(message, exc_info=error)
+
+
+def bind_error(settings: EngineSettings, error: int) -> BindError:
+    """What to raise when the sockets of these settings could not be opened."""
+    where = ", ".join(settings.bind_addresses) or "any address"
+    return BindError(error, f"UDP port {settings.local_port} of {where} can't be bound: {os.strerror(error)}")
+
+
+def with_certificates(
+    configuration: QuicConfiguration,
+    certificate: CertificateSource | None,
+    private_key: CertificateSource | None,
+    password: str | bytes | None,
+    certificates: NamedCertificates | None,
+) -> QuicConfiguration:
+    """The configuration with other certificates; None leaves those of before.
+
+    Raises:
+        ConfigurationError: a key without its certificate.
+    """
+    changed: dict[str, Any] = {} if certificates is None else {"certificates": certificates}
+    if certificate is not None:
+        changed["certificate_file"] = certificate
+        changed["private_key_file"] = certificate if private_key is None else private_key
+        changed["private_key_password"] = password
+    elif private_key is not None or password is not None:
+        raise ConfigurationError("a private key is of no use without its certificate: give certificate, too")
+    return replace(configuration, **changed)
+
+
+async def read_certificates(configuration: QuicConfiguration) -> Mapping[str, Any]:
+    """The fields of the settings that say who we are, read without blocking the loop.
+
+    Raises:
+        CertificateFileError: one of them can't be used.
+    """
+    return await asyncio.get_running_loop().run_in_executor(None, certificate_settings, configuration)
 
 
 def _acceptor(

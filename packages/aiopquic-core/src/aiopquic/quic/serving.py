@@ -1,4 +1,4 @@
-"""What a server is in either API: an engine that listens, what is known of it, and how its end is waited for."""
+"""What a server is in either API: engines that listen, what is known of them, and how their end is waited for."""
 
 from __future__ import annotations
 
@@ -9,30 +9,21 @@ from typing import TYPE_CHECKING, Self
 
 from aiopquic.quic._identities import CertificateSource, NamedCertificates
 from aiopquic.quic.engine import QuicEngine
+from aiopquic.quic.workers import ServerEngines
 
 if TYPE_CHECKING:
-    from aiopquic.quic.engine_stats import EngineStats
-    from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
+    from aiopquic.quic.engine_stats import ServerStats
 
-__all__ = ["ListeningServer", "incoming_desk"]
-
-
-def incoming_desk(callback: IncomingCallback | None, timeout: float) -> IncomingDesk | None:
-    """Who asks the application about each client; None where it does not want to be asked."""
-    if callback is None:
-        return None
-    from aiopquic.quic.incoming import IncomingDesk
-
-    return IncomingDesk(callback, timeout=timeout)
+__all__ = ["ListeningServer"]
 
 
 class ListeningServer(ABC):
     """The part of a server that knows no connections. An async context manager that closes it.
 
-    The loop is the running one; ``_engine`` is set by who makes it, ``_closed`` by who has closed everything.
+    The loop is the running one; ``_engines`` is set by who makes it, ``_closed`` by who has closed everything.
     """
 
-    _engine: QuicEngine
+    _engines: ServerEngines
 
     def __init__(self, addresses: tuple[str, ...]) -> None:
         self._addresses = addresses
@@ -43,29 +34,24 @@ class ListeningServer(ABC):
     async def aclose(self) -> None:
         """Close, and wait until it is done."""
 
-    async def _start(self) -> None:
-        try:
-            self._engine.start()
-            self._engine.attach(self._loop)
-            await self._engine.wait_ready()
-        except BaseException:
-            await self._engine.aclose()
-            raise
+    @property
+    def _engine(self) -> QuicEngine:
+        """The first one."""
+        return self._engines.all[0]
 
     @property
     def port(self) -> int:
         """The UDP port, also when 0 was asked for."""
-        assert self._engine.port is not None
-        return self._engine.port
+        return self._engines.port
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """The addresses and ports that are bound, one per family."""
         return [(host, self.port) for host in self._addresses]
 
-    def stats(self) -> EngineStats:
-        """The figures of the server's engine, of this moment; see also :mod:`aiopquic.metrics`."""
-        return self._engine.stats()
+    def stats(self) -> ServerStats:
+        """The figures of this moment, summed up and of each worker; see also :mod:`aiopquic.metrics`."""
+        return self._engines.stats()
 
     async def reload_certificate(
         self,
@@ -91,7 +77,7 @@ class ListeningServer(ABC):
 
         Cancellation: the change is made or not; nothing else is left of it.
         """
-        await self._engine.reload_certificate(certificate, private_key, password, certificates=certificates)
+        await self._engines.reload_certificate(certificate, private_key, password, certificates)
 
     async def wait_closed(self) -> None:
         """Wait until the server is closed, by whomever: every peer was told and the port is free.

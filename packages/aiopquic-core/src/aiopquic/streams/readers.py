@@ -77,6 +77,7 @@ def start_server(
     private_key: StrPath | None = None,
     incoming: IncomingCallback | None = None,
     retry: bool = False,
+    workers: int = 1,
     limit: int = READER_LIMIT,
     configuration: QuicConfiguration | None = None,
     **settings: Unpack[ServerSettings],
@@ -115,6 +116,7 @@ def start_server(
         private_key=private_key,
         incoming=incoming,
         retry=retry,
+        workers=workers,
         configuration=configuration,
         **settings,
     )

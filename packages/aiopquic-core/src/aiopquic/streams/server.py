@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
@@ -12,7 +13,8 @@ from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
 from aiopquic.quic.listening import bind_addresses
 from aiopquic.quic.protocols import Hosts, ServerProtocol
-from aiopquic.quic.serving import ListeningServer, incoming_desk
+from aiopquic.quic.serving import ListeningServer
+from aiopquic.quic.workers import ServerEngines, check_incoming, check_workers
 from aiopquic.streams._base import check_code
 from aiopquic.streams._hosting import HANDLER_FAILED, Handler, Hosting
 from aiopquic.streams._opening import Opening
@@ -20,7 +22,7 @@ from aiopquic.streams.connection import Connection
 from aiopquic.streams.settings import ServerSettings, configuration_of
 
 if TYPE_CHECKING:
-    from aiopquic.quic.incoming import IncomingCallback, IncomingDesk
+    from aiopquic.quic.incoming import IncomingCallback
 
 __all__ = ["HANDLER_FAILED", "Handler", "Server", "serve"]
 
@@ -36,6 +38,7 @@ def serve(
     private_key: CertificateSource | None = None,
     incoming: IncomingCallback | None = None,
     retry: bool = False,
+    workers: int = 1,
     configuration: QuicConfiguration | None = None,
     **settings: Unpack[ServerSettings],
 ) -> Opening[Server]:
@@ -62,6 +65,7 @@ def serve(
             :class:`aiopquic.Incoming`, and answers with a :class:`aiopquic.Decision`: accept, refuse, or have the
             address proven first.
         retry: True has every client prove its address first, at the cost of a round trip.
+        workers: how many engines share the port, each with a network thread of its own (docs/workers.md); Linux only.
         configuration: settings to start from, with ``is_client=False``.
         settings: fields of :class:`~aiopquic.quic.configuration.QuicConfiguration`, laid over ``configuration``.
 
@@ -92,12 +96,13 @@ def serve(
         raise ConfigurationError(f"host is a name, an IP literal or None, not {host!r}")
     if not isinstance(port, int) or not 0 <= port < 65536:
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
-    desk = incoming_desk(incoming, settled.handshake_timeout)
+    check_incoming(incoming)
+    check_workers(workers, settled)
 
     async def start() -> Server:
         addresses = await bind_addresses(host, settled.ip_family)
-        server = Server(handler or _nobody, settled, addresses, port, desk, retry, protocols)
-        await server._start()
+        server = Server(handler or _nobody, settled, addresses, port, incoming, retry, protocols, workers)
+        await server._engines.start()
         return server
 
     return Opening(start)
@@ -112,28 +117,26 @@ class Server(ListeningServer):
         configuration: QuicConfiguration,
         addresses: tuple[str, ...],
         port: int,
-        desk: IncomingDesk | None,
+        incoming: IncomingCallback | None,
         retry: bool,
         protocols: Sequence[ServerProtocol] = (),
+        workers: int = 1,
     ) -> None:
         super().__init__(addresses)
         self._hosting = Hosting(handler, configuration)
         "The handler's connections."
         self._others = Hosts(protocols, configuration)
         self._closing: asyncio.Task[None] | None = None
-        self._desk = desk
-        self._engine = QuicEngine(
+        self._engines = ServerEngines(
+            workers,
+            functools.partial(QuicEngine, on_accept=self._hosting.accept, by_alpn=self._others.by_alpn),
             configuration=configuration,
-            on_accept=self._hosting.accept,
-            by_alpn=self._others.by_alpn,
-            protocols=self._others.natives,
-            on_incoming=desk.take if desk is not None else None,
-            retry=retry,
             bind_addresses=addresses,
             port=port,
+            retry=retry,
+            incoming=incoming,
+            protocols=self._others.natives,
         )
-        if desk is not None:
-            desk.open(self._engine.binding)
 
     # ---- what is known ----
 
@@ -171,13 +174,12 @@ class Server(ListeningServer):
             self._closing = self._loop.create_task(self._close())
 
     async def _close(self) -> None:
-        if self._desk is not None:
-            self._desk.close()
+        self._engines.refuse()
         try:
             await self._hosting.wait_closed()
             await self._others.wait_closed()
         finally:
-            await self._engine.aclose()
+            await self._engines.aclose()
             self._closed.set()
 
 

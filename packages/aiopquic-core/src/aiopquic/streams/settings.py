@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from aiopquic._files import StrPath
+from aiopquic._quic_lb import QuicLbSettings
 from aiopquic._tickets import SessionStore
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic._identities import NamedCertificates
@@ -82,6 +83,7 @@ class ServerSettings(SharedSettings, total=False):
     half_open_limit: int
     max_connections: int
     preferred_addresses: Sequence[tuple[str, int]] | None
+    quic_lb: QuicLbSettings | None
     session_ticket_key: bytes | None
     stateless_reset_secret: bytes | None
 

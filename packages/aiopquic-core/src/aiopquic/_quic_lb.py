@@ -1,0 +1,58 @@
+"""Connection ids by which a load balancer finds its server (draft-ietf-quic-load-balancers)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aiopquic.exceptions import ConfigurationError
+
+__all__ = ["QuicLbSettings"]
+
+_ROTATION_MAX = 6
+_SERVER_ID_MAX = 15
+_NONCE_MIN = 4
+_SUM_MAX = 19
+_KEY_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuicLbSettings:
+    """What the load balancer and its servers agree on, and the one thing that differs: the id of this server.
+
+    Every connection id of the server then is one octet, the server id and the nonce; with a key the latter two are
+    encrypted by AES-128, in one pass when they are 16 bytes, else in four.
+
+    Raises:
+        ConfigurationError: a value that can't be, with what would be right.
+    """
+
+    server_id: bytes
+    "1 to 15 bytes, as many for every server of the load balancer."
+    config_rotation: int = 0
+    "0 to 6: which of the load balancer's configurations this is."
+    nonce_length: int = 4
+    "At least 4 bytes; with the server id 19 at most. With a key no nonce comes twice before all were used."
+    key: bytes | None = field(default=None, repr=False)
+    "16 bytes that only the load balancer and its servers know; None sends server ids in the clear."
+    encodes_length: bool = False
+    "True: the first octet has the length of the id, for load balancers that ask for it; False: random bits."
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.server_id, bytes) or not 1 <= len(self.server_id) <= _SERVER_ID_MAX:
+            raise ConfigurationError(f"server_id of quic_lb is 1 to {_SERVER_ID_MAX} bytes, not {self.server_id!r}")
+        _require("config_rotation", self.config_rotation, 0, _ROTATION_MAX)
+        _require("nonce_length", self.nonce_length, _NONCE_MIN, _SUM_MAX - len(self.server_id))
+        if self.key is not None and (not isinstance(self.key, bytes) or len(self.key) != _KEY_LENGTH):
+            raise ConfigurationError(f"key of quic_lb is {_KEY_LENGTH} bytes, the load balancer's, or None")
+        if not isinstance(self.encodes_length, bool):
+            raise ConfigurationError(f"encodes_length of quic_lb is True or False, not {self.encodes_length!r}")
+
+    @property
+    def connection_id_length(self) -> int:
+        """Bytes of the connection ids: 6 to 20."""
+        return 1 + len(self.server_id) + self.nonce_length
+
+
+def _require(name: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigurationError(f"{name} of quic_lb is {low} to {high} here, not {value!r}")
