@@ -66,7 +66,7 @@ def check_workers(count: int, configuration: QuicConfiguration) -> None:
         )
     if uses_portable_loop() or not sys.platform.startswith("linux"):
         raise ConfigurationError(
-            "workers need aiopquic's own packet loop, of Linux: elsewhere, and with AIOPQUIC_LOOP=portable, use workers=1"
+            "workers need aiopquic's own packet loop, of Linux: with AIOPQUIC_LOOP=portable, or elsewhere, use 1"
         )
     lb = configuration.quic_lb
     if lb is not None and count > _WORKERS_MAX_QUIC_LB:
