@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from aiopquic.exceptions import ConfigurationError
 
-__all__ = ["QuicLbSettings"]
+__all__ = ["QuicLbSettings", "validate_quic_lb"]
 
 _ROTATION_MAX = 6
 _SERVER_ID_MAX = 15
@@ -51,6 +51,19 @@ class QuicLbSettings:
     def connection_id_length(self) -> int:
         """Bytes of the connection ids: 6 to 20."""
         return 1 + len(self.server_id) + self.nonce_length
+
+
+def validate_quic_lb(settings: object, is_client: bool) -> None:
+    """Raise ConfigurationError unless a configuration can have that as its ``quic_lb``."""
+    if settings is None:
+        return
+    if not isinstance(settings, QuicLbSettings):
+        raise ConfigurationError(
+            f'quic_lb is QuicLbSettings(server_id=b"...") and what else the load balancer asks for, or None, not '
+            f"{settings!r}"
+        )
+    if is_client:
+        raise ConfigurationError("quic_lb is for servers: load balancers stand in front of them")
 
 
 def _require(name: str, value: object, low: int, high: int) -> None:

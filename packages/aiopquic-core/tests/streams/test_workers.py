@@ -195,7 +195,9 @@ async def test_the_program_decides_for_every_worker(ends: Ends):
         for _ in range(CLIENTS):
             client = await stack.enter_async_context(ends.connect(server, server_name="localhost"))
             await exchange(client)
-        assert [incoming.is_address_validated for incoming in seen] == [False, True] * CLIENTS
+        # Who was here before has a token, which any worker takes; the others went the way of a Retry.
+        assert not seen[0].is_address_validated
+        assert sum(incoming.is_address_validated for incoming in seen) == CLIENTS
         assert all(worker.handshakes for worker in server.stats().workers)
 
 

@@ -13,7 +13,7 @@ from aiopquic._addresses import packed_address
 from aiopquic._binding._engine import is_congestion_control, key_exchange_groups
 from aiopquic._driver import runs_inline
 from aiopquic._files import StrPath
-from aiopquic._quic_lb import QuicLbSettings
+from aiopquic._quic_lb import QuicLbSettings, validate_quic_lb
 from aiopquic._tickets import SessionStore
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic._identities import NamedCertificates, server_name_of
@@ -174,7 +174,7 @@ class QuicConfiguration:
     max_connections: int = 256
     "Server: connections that may be open at once, over all its workers; more are refused."
     half_open_limit: int = 64
-    "Server: handshakes that may be under way before new clients must prove their address by a Retry."
+    "Server: handshakes that may be under way, at each worker, before new clients must prove their address by a Retry."
     cipher_suite: int | None = None
     "One of CIPHER_SUITES, to allow only that one."
     key_update_interval: int | None = None
@@ -250,7 +250,7 @@ class QuicConfiguration:
         self._validate_secrets()
         self._validate_times()
         self._validate_numbers()
-        self._validate_load_balancing()
+        validate_quic_lb(self.quic_lb, self.is_client)
         self._validate_choices()
         self._validate_versions()
         self._validate_trust()
@@ -351,17 +351,6 @@ class QuicConfiguration:
         self._require("datagram_ring_bytes", 4096, 1 << 40, "bytes")
         if self.datagram_max_payload is not None:
             self._require("datagram_max_payload", 1, 65535, "bytes, or None")
-
-    def _validate_load_balancing(self) -> None:
-        if self.quic_lb is None:
-            return
-        if not isinstance(self.quic_lb, QuicLbSettings):
-            raise ConfigurationError(
-                f'quic_lb is QuicLbSettings(server_id=b"...") and what else the load balancer asks for, or None, not '
-                f"{self.quic_lb!r}"
-            )
-        if self.is_client:
-            raise ConfigurationError("quic_lb is for servers: load balancers stand in front of them")
 
     def _require(self, name: str, low: float, high: float, unit: str, is_whole: bool = True) -> None:
         value = getattr(self, name)
