@@ -31,7 +31,8 @@ def files_of(folder: Path) -> list[Path]:
     write_document(peers, "peers", peers_document())
     check = {"kind": "virtual", "name": "bulk", "figure": "virtual_s", "baseline": 1.0, "candidate": 1.2}
     check |= {"ratio": 1.2, "noise": 0.0, "limit": 0.05, "is_regression": True}
-    write_document(gate, "gate", {"host": HOST, "checks": [check]})
+    asked = {"baseline": "main", "candidate": None, "pairs": 10, "duration": 1.0, "plant": 1}
+    write_document(gate, "gate", {"settings": asked, "host": HOST, "checks": [check]})
     write_document(cc, "cc", run_scenarios(["leo"], ["cubic"], duration=2.0))
     return [run, peers, gate, cc]
 
@@ -95,6 +96,7 @@ def test_one_page_with_everything(tmp_path: Path, capsys: pytest.CaptureFixture[
         "it stalled & fell",
         "too few pairs",
         "regression",
+        "aiopquic-bench gate main --pairs 10 --duration 1 --plant 1 --json gate.json",
         "Congestion control",
     ):
         assert words in page.text, words

@@ -99,7 +99,7 @@ def ratio_chart(rows: Sequence[tuple[str, float, float, float]], title: str, axi
         axes.plot([median], [place], marker="o", markersize=5, color=COLOURS[0])
     axes.axvline(1, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows], fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xscale("log")
     low, high = min(row[2] for row in rows), max(row[3] for row in rows)
     ticks = [

@@ -93,7 +93,9 @@ def gate(
         checks = _compare(_finder(baseline)(), judged, parts, pairs, duration, plant)
     _show(table_console(), checks)
     if json_ is not None:
-        write_document(json_, "gate", {"host": host_report(), "checks": [asdict(check) for check in checks]})
+        asked = {"baseline": baseline, "candidate": candidate, "pairs": pairs, "duration": duration, "plant": plant}
+        content = {"settings": asked, "host": host_report(), "checks": [asdict(check) for check in checks]}
+        write_document(json_, "gate", content)
     return _verdict(checks)
 
 

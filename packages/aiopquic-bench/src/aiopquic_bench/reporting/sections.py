@@ -23,6 +23,16 @@ def host_section(host: dict[str, Any]) -> str:
     return section("Host", [table(("", ""), rows, text=(0, 1))])
 
 
+#: Figures whose ratios are drawn, and which way is better.
+_RATIOS_DRAWN = (
+    ("mbit_per_s", "more"),
+    ("per_s", "more"),
+    ("cpu_s_per_gb", "less"),
+    ("p50_us", "less"),
+    ("p99_us", "less"),
+)
+
+
 def _peers(document: dict[str, Any]) -> Made:
     settings = document["settings"]
     options = {"api": "api", "driver": "driver", "congestion_control": "cc", "duration": "duration", "pairs": "pairs"}
@@ -38,7 +48,7 @@ def _peers(document: dict[str, Any]) -> Made:
         command_line("peers", settings, options, "peers.json"),
     ]
     charts: list[Chart] = []
-    for figure, better in (("mbit_per_s", "more"), ("per_s", "more"), ("cpu_s_per_gb", "less"), ("p99_us", "less")):
+    for figure, better in _RATIOS_DRAWN:
         rows = [
             (f"{each['row']}, {each['label']}", values["ratio"], *_band(values))
             for each in document["comparisons"]
@@ -57,13 +67,14 @@ def _peers(document: dict[str, Any]) -> Made:
             each["label"],
             unit_of(goal["figure"]),
             *(f"{goal[name]:g}{' (ours)' if goal.get('is_absolute') else ''}" for name in ("floor", "target")),
+            _reached(each["figures"].get(goal["figure"]), is_absolute=goal.get("is_absolute", False)),
             goal["verdict"],
         )
         for each in document["comparisons"]
         for goal in each["goals"]
     ]
     if goals:
-        parts.append(table(("comparison", "peer", "unit", "floor", "target", "reached"), goals, text=(0, 1, 2, 5)))
+        parts.append(table(("comparison", "peer", "unit", "floor", "target", "it is", ""), goals, text=(0, 1, 2, 6)))
     parts += [
         note(f"{each['row']}, {each['label']}: no figure: {each['problem']}", "problem")
         for each in document["comparisons"]
@@ -71,6 +82,15 @@ def _peers(document: dict[str, Any]) -> Made:
     ]
     parts += [note(text, "problem") for text in document.get("notes", ())]
     return section("Compared with others", parts), charts
+
+
+def _reached(values: dict[str, Any] | None, *, is_absolute: bool) -> str:
+    """What is compared with a goal: the median of ours, or the ratio."""
+    if values is None:
+        return ""
+    if is_absolute:
+        return number(statistics.median(values["ours"]))
+    return "" if values["ratio"] is None else f"{values['ratio']:.2f}"
 
 
 def _band(values: dict[str, Any]) -> tuple[float, float]:
@@ -108,7 +128,26 @@ def _gate(document: dict[str, Any]) -> Made:
         for check in document["checks"]
     ]
     columns = ("part", "what", "figure", "baseline", "candidate", "ratio", "noise", "limit", "")
-    return section("Gate", [table(columns, lines, text=(0, 1, 2, 8))]), []
+    asked = document.get("settings", {})
+    against = asked.get("baseline")
+    if against is None:
+        words = "--quick"
+        parts = [note("What holds on any host, against numbers that were written down; nothing here is measured.")]
+    else:
+        words = f"{against} --pairs {asked['pairs']} --duration {asked['duration']:g}"
+        if asked["candidate"] is not None:
+            words += f" --candidate {asked['candidate']}"
+        parts = [
+            note(
+                f"{asked['candidate'] or 'What is installed'} against {against}, in the same job. A measurement is a "
+                "regression when the whole interval of the median ratio lies beyond the limit, twice."
+            )
+        ]
+    if asked.get("plant"):
+        words += f" --plant {asked['plant']}"
+        parts.append(note("The candidate was slowed down on purpose."))
+    parts.append(code([f"aiopquic-bench gate {words} --json gate.json"]))
+    return section("Gate", [*parts, table(columns, lines, text=(0, 1, 2, 8))]), []
 
 
 def _cc(document: dict[str, Any]) -> Made:
