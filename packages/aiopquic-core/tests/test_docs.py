@@ -237,6 +237,13 @@ def test_example_in_one_process(file: str, output: str, tmp_path: Path) -> None:
     assert sorted(printed.splitlines()) == sorted(output.splitlines())
 
 
+def test_example_of_workers(tmp_path: Path) -> None:
+    printed = run([str(EXAMPLES / "workers.py")], tmp_path).splitlines()
+    served = [int(re.fullmatch(rf"worker {number} served (\d+) clients", printed[number])[1]) for number in range(2)]  # type: ignore[index]
+    assert sum(served) == 32
+    assert printed[2:] == ["32 in all, 0 packets were handed over"]
+
+
 @pytest.mark.parametrize("shape", ["echo", "readers"])
 def test_echo_server_and_client(shape: str, tmp_path: Path) -> None:
     """Two processes; the client's answer, its refusal of a stranger, and the server's end on SIGINT."""

@@ -21,6 +21,7 @@ from aiopquic.exceptions import BindError, ConfigurationError, ServerRefusedErro
 from aiopquic.quic.engine_stats import ServerStats
 from aiopquic.quic.incoming import Decision, Incoming
 from aiopquic.quic.workers import REPLACEMENTS_MAX
+from aiopquic.testing.simnet import SimulatedNetwork, simulated
 
 from ..nat import Nat
 from ..support import until
@@ -376,3 +377,12 @@ async def test_settings_that_do_not_go_together(ends: Ends, monkeypatch: pytest.
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=text):
         await ends.serve(idle, **{"workers": 2, **settings})
+
+
+@simulated()
+async def test_a_simulated_network_has_no_ports_to_share(network: SimulatedNetwork):
+    with network.host("server"):
+        certificate, key = network.certificate()
+        files: dict[str, Any] = {"alpn": ["test"], "certificate": certificate, "private_key": key}
+        with pytest.raises(ConfigurationError, match="use workers=1 in simulations"):
+            await aiopquic.serve(idle, "server", 443, workers=2, **files)
