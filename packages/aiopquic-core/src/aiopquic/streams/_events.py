@@ -45,6 +45,9 @@ class ConnectionEvents:
         connection._info = info
         limits = info.remote_parameters
         connection._credit.raised(limits["initial_max_streams_bidi"], limits["initial_max_streams_uni"])
+        for waiter in connection._ready_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
         if self.on_ready is not None:
             self.on_ready(connection)
 

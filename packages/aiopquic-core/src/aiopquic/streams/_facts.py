@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection as BindingConnection
     from aiopquic._sinks import HandshakeInfo
+    from aiopquic.exceptions import CloseReason
     from aiopquic.quic.path_requests import PathRequests
 
 __all__ = ["HandshakeFacts"]
@@ -19,7 +21,27 @@ class HandshakeFacts:
 
     _binding: BindingConnection
     _info: HandshakeInfo | None
+    _end: CloseReason | None
+    _ready_waiters: list[asyncio.Future[None]]
     _paths: PathRequests
+
+    async def wait_connected(self) -> None:
+        """Wait until the handshake is complete; at once, unless it was ``connect(..., wait_connected=False)``.
+
+        Raises:
+            QuicConnectionError: the handshake failed, or the connection ended before.
+
+        Cancellation: safe; nothing changes.
+        """
+        while self._info is None:
+            if self._end is not None:
+                raise self._end.exception()
+            waiter = asyncio.get_running_loop().create_future()
+            self._ready_waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                self._ready_waiters.remove(waiter)
 
     @property
     def is_client(self) -> bool:
@@ -64,7 +86,10 @@ class HandshakeFacts:
 
     @property
     def early_data_accepted(self) -> bool:
-        """True when the server took 0-RTT data (RFC 9001 section 4.6)."""
+        """True when 0-RTT data went out and the server took it, or came in and was taken (RFC 9001 section 4.6).
+
+        What a server did not take was sent again behind the handshake: nothing is lost, and nothing comes twice.
+        """
         return self._handshake.early_data_accepted
 
     @property
@@ -74,5 +99,6 @@ class HandshakeFacts:
 
     @property
     def _handshake(self) -> HandshakeInfo:
-        assert self._info is not None, "a connection is handed out after its handshake"
+        if self._info is None:
+            raise RuntimeError("the handshake is not complete: await connection.wait_connected()")
         return self._info

@@ -28,6 +28,7 @@ def connect(
     configuration: QuicConfiguration | None = None,
     local_port: int = 0,
     shared: bool = True,
+    wait_connected: bool = True,
     **settings: Unpack[ClientSettings],
 ) -> Opening[Connection]:
     """Open a connection to a QUIC server.
@@ -45,13 +46,19 @@ def connect(
         local_port: UDP port of this side; 0 lets the system choose.
         shared: False gives the connection an engine of its own, with its socket and its network thread. Otherwise
             connections with the same settings share one.
+        wait_connected: False returns before the handshake is complete, which is tried with the first address only.
+            What is written on streams until then goes out at once if a session is resumed (``session_ticket_file``,
+            ``session_store``), as 0-RTT data, which **an attacker can replay** (RFC 9001 section 9.2), and again
+            behind the handshake if the server does not take that; otherwise it waits for the handshake. See
+            :meth:`Connection.wait_connected`.
         settings: fields of :class:`~aiopquic.quic.configuration.QuicConfiguration`, laid over ``configuration``.
 
     Raises:
         ConfigurationError: a setting is unknown or wrong; raised by the call, before anything is sent.
         OSError: the name can't be resolved (socket.gaierror), or the local port can't be bound (BindError).
         QuicConnectionError: the handshake failed; the subclass says why. A dead port is a HandshakeTimeoutError
-            after ``handshake_timeout`` seconds (10); a shorter deadline is ``asyncio.timeout`` around the call.
+            after ``handshake_timeout`` seconds (10); a shorter deadline is ``asyncio.timeout`` around the call. With
+            ``wait_connected=False`` what is done with the connection raises it.
 
     Cancellation: safe; what was begun is closed.
     """
@@ -62,16 +69,18 @@ def connect(
         raise ConfigurationError(f"a UDP port is 1 to 65535, not {port!r}")
     if not isinstance(host, str) or not host:
         raise ConfigurationError(f"host is a name or an IP literal, not {host!r}")
-    return Opening(lambda: _connect(host, port, settled, local_port, shared))
+    return Opening(lambda: _connect(host, port, settled, local_port, shared, wait_connected))
 
 
-async def _connect(host: str, port: int, configuration: QuicConfiguration, local_port: int, shared: bool) -> Connection:
+async def _connect(
+    host: str, port: int, configuration: QuicConfiguration, local_port: int, shared: bool, wait_connected: bool
+) -> Connection:
     made: list[Connection] = []
 
     def bind(binding: BindingConnection, engine: QuicEngine) -> ConnectionSink:
         made.append(Connection(binding, configuration))
         return made[-1]._events
 
-    lease = await dial(host, port, configuration, bind=bind, local_port=local_port, shared=shared)
+    lease = await dial(host, port, configuration, bind=bind, local_port=local_port, shared=shared, race=wait_connected)
     made[-1]._hold(lease)
     return made[-1]

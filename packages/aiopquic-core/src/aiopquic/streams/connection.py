@@ -65,6 +65,7 @@ class Connection(HandshakeFacts, Controls, ConnectionPaths):
         "_paths",
         "_ping_count",
         "_pings",
+        "_ready_waiters",
         "_release",
         "_requests",
         "_sender",
@@ -83,6 +84,7 @@ class Connection(HandshakeFacts, Controls, ConnectionPaths):
         "Why nothing can be done any more: close() was called here, or the connection has ended."
         self._close_reason: CloseReason | None = None
         self._close_waiters: list[asyncio.Future[None]] = []
+        self._ready_waiters: list[asyncio.Future[None]] = []
         self._sender = Sender(configuration)
         self._snapshots = PathSnapshots()
         self._requests = ConnectionRequests()
@@ -422,7 +424,7 @@ class Connection(HandshakeFacts, Controls, ConnectionPaths):
             if ours is not None:
                 ours._wake()
                 stream.state = None
-        for waiter in (*self._pings.values(), *self._close_waiters):
+        for waiter in (*self._pings.values(), *self._close_waiters, *self._ready_waiters):
             if not waiter.done():
                 waiter.set_result(None)
         self._give_back()
