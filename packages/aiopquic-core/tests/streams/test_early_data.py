@@ -45,7 +45,7 @@ async def test_the_server_says_whether_it_takes_it(ends: Ends, accepts: bool):
 
 @pytest.mark.parametrize("has_its_key", [True, False], ids=["its key", "another key"])
 async def test_refused_after_a_restart(ends: Ends, has_its_key: bool):
-    """The ticket promises that early data is taken, and the server that comes next does not, or can't read the ticket."""
+    """The ticket promises that early data is taken; the server that comes next does not, or can't read the ticket."""
     store, key = aiopquic.SessionStore(), os.urandom(32)
     async with ends.serve(echo, early_data=True, session_ticket_key=key) as server:
         await visit(ends, server, session_store=store)
@@ -182,7 +182,7 @@ async def test_handlers_begin_behind_the_handshake(network: SimulatedNetwork):
 async def test_facts_before_the_handshake(ends: Ends):
     async with ends.serve(echo) as server, ends.connect(server, wait_connected=False) as client:
         for fact in ("alpn", "version", "early_data_accepted", "peer_address"):
-            with pytest.raises(RuntimeError, match="await connection.wait_connected"):
+            with pytest.raises(RuntimeError, match=r"await connection\.wait_connected"):
                 getattr(client, fact)
         assert "client ?" in repr(client)
         await soon(client.wait_connected())
