@@ -41,7 +41,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 PACKAGES = ("aiopquic-core", "aiopquic-webtransport", "aiopquic-bench")
 PYTHONS = ("3.11", "3.12", "3.13")
 # What only the sessions of the same names can run: words of `pytest -m`.
-EVERYWHERE = "not native and not release and not browser and not wtpeers"
+EVERYWHERE = "not native and not release and not browser and not wtpeers and not network"
 JOBS = str(min(os.cpu_count() or 1, 4))
 # One compilation of picoquic serves every build, those from source distributions too.
 ENV = {
