@@ -240,6 +240,31 @@ async def test_a_path_dies_without_a_byte_lost(network: SimulatedNetwork):
         assert served.lengths == [6_000_000]
 
 
+@simulated(seed=20, link=PATHS)
+async def test_what_was_in_flight_on_an_abandoned_path_is_sent_again(network: SimulatedNetwork):
+    """Whenever the client abandons a dead path; its server may have tried it again, and waits longer than it stays."""
+    async with serving(network, max_paths=2) as served, served.connect(max_paths=2) as connection:
+        await upload(connection, 1)
+        theirs = served.connections[0]
+        for patience in (0.3, 0.5, 0.56, 0.62, 1):
+            alone = (await connection.paths())[0]
+            dying, other = alone.local_address[0], SECOND if alone.local_address[0] == FIRST else FIRST
+            await connection.add_path(other)
+            sending = await theirs.open_stream()
+            writing = asyncio.create_task(sending.write(pattern(4_000_000), end_stream=True))
+            receiving = await connection.accept_stream(bidirectional=True)
+            await receiving.readexactly(1_000_000)
+            network.change(dying, served.host, down=True)
+            await asyncio.sleep(patience)
+            await connection.abandon_path(alone)
+            async with asyncio.timeout(20):
+                assert len(await receiving.read_all()) == 3_000_000
+            await writing
+            await receiving.finish()
+            await sending.read_all()
+            network.change(dying, served.host, down=False)
+
+
 @simulated(seed=10, link=PATHS)
 async def test_a_path_is_abandoned(network: SimulatedNetwork):
     async with serving(network, max_paths=2) as served, served.connect(max_paths=2) as connection:
