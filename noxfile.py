@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,6 +29,7 @@ nox.options.sessions = [
     "bench",
     "gate",
     "browsers",
+    "network",
     "tests",
     "isolation",
     "wheels",
@@ -296,6 +298,17 @@ def wtpeers(session: nox.Session) -> None:
     shutil.copy(folder / "target" / "debug" / "peer", folder / "rust")
     pytest(session, "-m", "wtpeers", "packages/aiopquic-webtransport/tests/test_peers.py",
            AIOPQUIC_WT_PEERS=str(folder))  # fmt: skip
+
+
+@nox.session(venv_backend="none")
+def network(session: nox.Session) -> None:
+    """Real networks and real tools: processes in namespaces, tshark, ngtcp2's programs; installs them where it may."""
+    session.run(sys.executable, "ci/get_network.py")
+    # Who is no administrator may be one in a namespace of users, where that is permitted.
+    alone = () if os.geteuid() == 0 else ("unshare", "--user", "--map-root-user", "--net", "--")
+    can = not alone or subprocess.run([*alone, "true"], capture_output=True).returncode == 0
+    session.run(*(alone if can else ()), sys.executable, "ci/run_tests.py", "--seconds", "600", "pytest", "-n", JOBS,
+                "-m", "network", "packages", *session.posargs, external=True, env=ENV)  # fmt: skip
 
 
 @nox.session(venv_backend="none")

@@ -1,7 +1,7 @@
 """A server or a client of ours, in a process of its own: told what to do, it answers, and tells what happens.
 
-A stream carries two numbers first: how many bytes the client sends behind them, and how many it wants. The server answers
-with the SHA-256 of what came, and that many bytes.
+A stream carries two numbers first: how many bytes the client sends behind them, and how many it wants. The server
+answers with the SHA-256 of what came, and that many bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import aiopquic
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "peers"))
 
-from exchange import pattern  # noqa: E402 - found in the folder of the peers
+from exchange import pattern
 
 ALPN = "network"
 

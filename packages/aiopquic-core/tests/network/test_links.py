@@ -82,8 +82,12 @@ async def test_nobody_comes_back(making: Making):
 
 async def test_a_run_that_is_killed_leaves_nothing(making: Making):
     """A namespace ends with the process that made it, however that ends."""
-    script = "import hosts, os; held = hosts.host(); print(held.__enter__().process, flush=True); os.kill(os.getpid(), 9)"
+    script = (
+        "import hosts, os; held = hosts.host(); print(held.__enter__().process, flush=True); os.kill(os.getpid(), 9)"
+    )
     async with making():
-        done = subprocess.run([sys.executable, "-c", script], cwd=FOLDER, stdout=subprocess.PIPE, text=True)
+        done = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", script], cwd=FOLDER, stdout=subprocess.PIPE, text=True
+        )
         assert done.returncode == -signal.SIGKILL
         await until(lambda: not Path(f"/proc/{done.stdout.strip()}/ns").exists(), "the end of the namespace's process")

@@ -1,4 +1,4 @@
-"""Two processes whose network changes under them: other interfaces, several at once, a NAT that moves, a smaller MTU."""
+"""Two processes whose network changes under them: other interfaces, several at once, a moving NAT, a smaller MTU."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ FAR = Link(mbps=16, wire={"delay": 0.01})
 async def test_migration_to_another_interface(making: Making, towards: str, is_first_down: bool):
     """In the middle of a transfer, without a byte lost, and the rest goes over the second."""
     size = 4 * MEGABYTE
-    async with asyncio.timeout(LIMIT), making(left=SLOW, right=SLOW) as network, network.endpoints() as (client, server):
+    async with (
+        asyncio.timeout(LIMIT),
+        making(left=SLOW, right=SLOW) as network,
+        network.endpoints() as (client, server),
+    ):
         if towards == "client":
             moving, reader = begin(client, back=size), client
         else:
@@ -45,7 +49,11 @@ async def test_migration_to_another_interface(making: Making, towards: str, is_f
 
 async def test_a_failed_migration_changes_nothing(making: Making):
     """An interface behind which nobody answers, and an address that this host does not have."""
-    async with asyncio.timeout(LIMIT), making(left=SLOW, right=SLOW) as network, network.endpoints() as (client, server):
+    async with (
+        asyncio.timeout(LIMIT),
+        making(left=SLOW, right=SLOW) as network,
+        network.endpoints() as (client, server),
+    ):
         moving = begin(client, back=2 * MEGABYTE)
         await client.expect("half")
         network.router.ip("link set dev right down")
@@ -98,7 +106,9 @@ async def test_one_of_two_interfaces_dies(making: Making):
 def translate(network: Network) -> None:
     """The router hides its clients behind its own addresses, and gives each flow a port by chance."""
     program("nft")
-    rules = "table ip nat { chain out { type nat hook postrouting priority 100; oifname lan masquerade fully-random; }; }"
+    rules = (
+        "table ip nat { chain out { type nat hook postrouting priority 100; oifname lan masquerade fully-random; }; }"
+    )
     network.router.run("nft", rules)
 
 
@@ -152,11 +162,14 @@ async def test_the_path_mtu_shrinks(making: Making):
 async def test_ipv6(making: Making):
     """Over IPv6, with loss and delay, and a migration to another port."""
     link = Link(wire={"delay": 0.01, "loss": 0.02})
-    async with asyncio.timeout(LIMIT), making(left=link) as network:
-        async with network.endpoints(address=network.SERVER_6) as (client, server):
-            moving = begin(client, there=2 * MEGABYTE, back=2 * MEGABYTE)
-            await server.expect("half")
-            path = await client.call("migrate", address=network.FIRST_6)
-            await moving
-            assert (await server.call("connections"))[0] == path["local_address"]
-            assert path["local_address"][0] == network.FIRST_6
+    async with (
+        asyncio.timeout(LIMIT),
+        making(left=link) as network,
+        network.endpoints(address=Network.SERVER_6) as (client, server),
+    ):
+        moving = begin(client, there=2 * MEGABYTE, back=2 * MEGABYTE)
+        await server.expect("half")
+        path = await client.call("migrate", address=network.FIRST_6)
+        await moving
+        assert (await server.call("connections"))[0] == path["local_address"]
+        assert path["local_address"][0] == network.FIRST_6

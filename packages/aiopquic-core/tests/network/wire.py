@@ -1,7 +1,7 @@
 """A link between two network namespaces that loses, delays, reorders, doubles and spoils packets, or is cut.
 
-A program of its own, which `hosts.py` starts: a TUN device in each namespace, and this process between them. It does what
-`tc netem` does in kernels that have it, and counts what it did. Like netem it does so in each direction by itself.
+A program of its own, which `hosts.py` starts: a TUN device in each namespace, and this process between them. It does
+what `tc netem` does in kernels that have it, and counts what it did. Like netem it does so in each direction by itself.
 """
 
 from __future__ import annotations
