@@ -103,9 +103,9 @@ async def test_streams_and_datagrams_by_events(quic_certificate: CertificateFile
         both = await soon(client.create_stream())
         client.send_stream_data(both, b"question", end_stream=True)
         assert await next_event(events) == WebTransportNewStream(both)
-        got = await next_event(events)
+        [got] = await soon(collect_stream(server, both))
         assert isinstance(got, WebTransportStreamDataReceived)
-        assert (got.stream_id, bytes(got.data)) == (both, b"question")
+        assert (got.stream_id, bytes(got.data), got.end_stream) == (both, b"question", True)
         server.send_stream_data(both, b"answer", end_stream=True)
         received = [event async for event in client.receive_stream_data(both)]
         assert b"".join(bytes(event.data) for event in received) == b"answer"
@@ -118,8 +118,8 @@ async def test_streams_and_datagrams_by_events(quic_certificate: CertificateFile
             size += len(event.data)
         assert size == 3 << 20
         assert client.send_datagram_frame(b"datagram") == 8
-        while not isinstance(got := await next_event(events), WebTransportDatagramReceived):
-            pass
+        got = await next_event(events)
+        assert isinstance(got, WebTransportDatagramReceived)
         assert bytes(got.data) == b"datagram"
         assert client.max_datagram_payload() > 1000
         with pytest.raises(ValueError, match="a datagram of this session has at most"):
@@ -134,7 +134,7 @@ async def test_codes_and_ends(quic_certificate: CertificateFiles):
         assert await next_event(events) == WebTransportNewStream(stream)
         assert await next_event(events) == WebTransportNewStream(other)
         client.reset_stream(stream, 7)
-        assert await next_event(events) == WebTransportStreamReset(stream, 7)
+        assert await soon(collect_stream(server, stream)) == [WebTransportStreamReset(stream, 7)]
         client.stop_stream(stream, 8)
         assert await next_event(events) == WebTransportStopSending(stream, 8)
         with pytest.raises(WebTransportError, match=r"with code 8|is over"):
@@ -164,6 +164,49 @@ async def test_codes_and_ends(quic_certificate: CertificateFiles):
 
 async def collect_stream(session: WebTransportSession, stream_id: int) -> list[QuicEvent]:
     return [event async for event in session.receive_stream_data(stream_id)]
+
+
+async def test_events_take_nothing_from_streams(quic_certificate: CertificateFiles):
+    """A stream is read by a task that begins after its bytes have come, and again after its reader gave up."""
+    async with pair(quic_certificate) as (client, server):
+        told = asyncio.create_task(collected(server))
+        stream = await soon(client.create_stream(bidir=False))
+        client.send_stream_data(stream, b"first")
+        await until(lambda: stream in server._wt_inboxes)
+        reading = server.receive_stream_data(stream)
+        got = await soon(anext(reading))
+        assert isinstance(got, WebTransportStreamDataReceived)
+        assert bytes(got.data) == b"first"
+        await reading.aclose()
+        await cancelled(await started(collect_stream(server, stream)))
+        client.send_stream_data(stream, b"second", end_stream=True)
+        await until(lambda: stream in server._wt_inboxes)
+        [got] = await soon(collect_stream(server, stream))
+        assert isinstance(got, WebTransportStreamDataReceived)
+        assert (bytes(got.data), got.end_stream) == (b"second", True)
+        assert not server._wt_inboxes
+        assert await soon(collect_stream(server, stream)) == []
+        client.close()
+        assert await soon(told) == [WebTransportNewStream(stream), WebTransportSessionClosed(0, memoryview(b""))]
+
+
+async def test_streams_that_nobody_reads_are_bounded(
+    quic_certificate: CertificateFiles, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Their bytes by the windows, their number by the limit on streams that wait."""
+    monkeypatch.setattr("aiopquic.streams._inbox.WAITING_MAX", 20)
+    async with pair(quic_certificate) as (client, server):
+        told = asyncio.create_task(collected(server))
+        flood = await soon(client.create_stream(bidir=False))
+        writing = await started(client.send_stream_data_drained(flood, bytes(64 << 20)))
+        for _ in range(21):
+            client.send_stream_data(await soon(client.create_stream(bidir=False)), b"", end_stream=True)
+        closed = (await soon(told))[-1]
+        assert isinstance(closed, WebTransportSessionClosed)
+        with pytest.raises(ConnectionError):
+            await soon(writing)
+        assert sum(len(event[2] or b"") for event, _ in server._wt_inboxes[flood]) < 32 << 20
+    caplog.clear()  # its record has the session
 
 
 async def test_too_long_is_an_error(quic_certificate: CertificateFiles):
@@ -372,7 +415,10 @@ async def test_raw_quic_beside_it(quic_certificate: CertificateFiles):
             writer.write_eof()
             assert await soon(reader.read()) == b"raw"
             events = session.events()
-            assert isinstance(await next_event(events), WebTransportNewStream)
-            assert bytes((await next_event(events)).data) == b"from a session"
+            opened = await next_event(events)
+            assert isinstance(opened, WebTransportNewStream)
+            [read] = await soon(collect_stream(session, opened.stream_id))
+            assert isinstance(read, WebTransportStreamDataReceived)
+            assert bytes(read.data) == b"from a session"
     finally:
         await server.aclose()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WebTransportSession"]
 
-#: Of a stream that comes and goes while nobody looks: that it is there, and its end.
+#: Of a stream that comes and goes while nobody takes events: that it is there, and that its peer wants no more of it.
 EVENTS_OF_A_STREAM = 2
 
 #: Datagrams that wait for events() at most.
@@ -37,11 +37,11 @@ DATAGRAMS_MAX = 1024
 
 
 class WebTransportSession(ConnectionDrains):
-    """One session. Its streams are numbers; what arrives is read with :meth:`receive_stream_data` or :meth:`events`.
+    """One session. Its streams are numbers: :meth:`events` tells of them, :meth:`receive_stream_data` reads one.
 
     A subclass that overrides :meth:`_on_event` sees each event as a tuple, and bytes count as consumed when it returns.
-    Otherwise they count when they are taken: from the generator of the stream where somebody reads it, else from
-    :meth:`events`. What nobody takes holds the peer at its window.
+    Otherwise they count when the generator of their stream is given them. What nobody reads waits in the stream's inbox
+    and holds the peer at its windows; when the inboxes of more than 16 384 streams wait, the session is closed.
 
     Fields begin with ``_wt`` where programs derive classes with fields of their own by the plainer names.
     """
@@ -58,10 +58,10 @@ class WebTransportSession(ConnectionDrains):
         self._role = role
         self._state = state if state is not None else WebTransportSessionState(transport)
         self._wt: EventSession | None = None
-        self._wt_waiting: deque[tuple[SessionEvent, BindingStream | None]] = deque()
-        "Events that nobody has taken."
-        self._wt_readers: dict[int, deque[tuple[SessionEvent, BindingStream | None]]] = {}
-        "Of streams that are read with receive_stream_data."
+        self._wt_waiting: deque[SessionEvent] = deque()
+        "What events() has not taken."
+        self._wt_inboxes: dict[int, deque[tuple[SessionEvent, BindingStream | None]]] = {}
+        "What receive_stream_data has not taken, of each stream that has any."
         self._newest: dict[int, int] = {}
         "The largest id of each kind of stream, by its two low bits."
         self._wt_arrival = asyncio.Event()
@@ -213,26 +213,26 @@ class WebTransportSession(ConnectionDrains):
         return 0
 
     async def receive_stream_data(self, stream_id: int) -> AsyncIterator[events.QuicEvent]:
-        """What arrives on one stream, up to its end, its reset or that of the session.
+        """What arrives on one stream, up to its end, its reset or that of the session; also what came before the call.
 
         Yields ``WebTransportStreamDataReceived`` and, at last, perhaps ``WebTransportStreamReset``.
+
+        Backpressure: bytes count as consumed when they are yielded.
+
+        Cancellation: safe; what was not yielded waits for the next call.
         """
-        inbox = self._wt_readers.setdefault(stream_id, deque())
-        inbox.extend(item for item in self._wt_waiting if item[0][1] == stream_id and _is_reading(item[0][0]))
-        self._wt_waiting = deque(item for item in self._wt_waiting if item not in inbox)
-        try:
-            while True:
-                while not inbox:
-                    if self._is_over(stream_id):
-                        return
-                    await self._next_arrival()
-                event, binding = inbox.popleft()
-                _consume(event, binding)
-                yield _quic_event(event)
-                if event[0] != numbers._EVT_WT_STREAM_DATA:
+        while True:
+            while (inbox := self._wt_inboxes.get(stream_id)) is None:
+                if self._is_over(stream_id):
                     return
-        finally:
-            self._wt_readers.pop(stream_id, None)
+                await self._next_arrival()
+            event, binding = inbox.popleft()
+            if not inbox:
+                del self._wt_inboxes[stream_id]
+            _consume(event, binding)
+            yield _quic_event(event)
+            if event[0] != numbers._EVT_WT_STREAM_DATA:
+                return
 
     # ---- datagrams ----
 
@@ -261,13 +261,15 @@ class WebTransportSession(ConnectionDrains):
     # ---- events ----
 
     async def events(self) -> AsyncIterator[events.QuicEvent]:
-        """Every event that no generator of a stream has taken; ends behind ``WebTransportSessionClosed``."""
+        """Streams that the peer opens or wants no more of, datagrams, and what becomes of the session.
+
+        What arrives on streams is for :meth:`receive_stream_data` alone. Ends behind ``WebTransportSessionClosed``.
+        """
         while True:
             while not self._wt_waiting:
                 await self._next_arrival()
-            event, binding = self._wt_waiting.popleft()
+            event = self._wt_waiting.popleft()
             self._datagrams_waiting -= event[0] == numbers._EVT_WT_DATAGRAM
-            _consume(event, binding)
             yield _quic_event(event)
             if event[0] == numbers._EVT_WT_SESSION_CLOSED:
                 return
@@ -299,12 +301,13 @@ class WebTransportSession(ConnectionDrains):
             _consume(event, binding)
         elif event[0] == numbers._EVT_WT_DATAGRAM and self._datagrams_waiting >= DATAGRAMS_MAX:
             self.datagrams_dropped += 1
+        elif event[0] in _OF_A_STREAM:
+            self._wt_inboxes.setdefault(event[1], deque()).append((event, binding))
         elif event[0] in _TOLD:
             self._datagrams_waiting += event[0] == numbers._EVT_WT_DATAGRAM
-            inbox = self._wt_readers.get(event[1]) if _is_reading(event[0]) else None
-            (self._wt_waiting if inbox is None else inbox).append((event, binding))
+            self._wt_waiting.append(event)
             if self._wt is not None and event[0] == numbers._EVT_WT_NEW_STREAM:
-                self._wt._bound(len(self._wt_waiting) // EVENTS_OF_A_STREAM)
+                self._wt._bound(max(len(self._wt_waiting) // EVENTS_OF_A_STREAM, len(self._wt_inboxes)))
         self._wt_arrival.set()
 
     async def _next_arrival(self) -> None:
@@ -383,24 +386,20 @@ class WebTransportSession(ConnectionDrains):
         return stream._has_end or stream._reset_code is not None
 
 
+#: What is for whoever reads the stream.
+_OF_A_STREAM = frozenset({numbers._EVT_WT_STREAM_DATA, numbers._EVT_WT_STREAM_FIN, numbers._EVT_WT_STREAM_RESET})
+
+#: What events() tells.
 _TOLD = frozenset(
     {
         numbers._EVT_WT_SESSION_READY,
         numbers._EVT_WT_SESSION_CLOSED,
         numbers._EVT_WT_SESSION_DRAINING,
-        numbers._EVT_WT_STREAM_DATA,
-        numbers._EVT_WT_STREAM_FIN,
-        numbers._EVT_WT_STREAM_RESET,
         numbers._EVT_WT_STOP_SENDING,
         numbers._EVT_WT_DATAGRAM,
         numbers._EVT_WT_NEW_STREAM,
     }
 )
-
-
-def _is_reading(kind: int) -> bool:
-    """Whether the event is for whoever reads the stream."""
-    return kind in (numbers._EVT_WT_STREAM_DATA, numbers._EVT_WT_STREAM_FIN, numbers._EVT_WT_STREAM_RESET)
 
 
 def _consume(event: SessionEvent, binding: BindingStream | None) -> None:
