@@ -300,12 +300,16 @@ def wtpeers(session: nox.Session) -> None:
            AIOPQUIC_WT_PEERS=str(folder))  # fmt: skip
 
 
+# Who is no administrator may be one in a namespace of users, where that is permitted.
+AS_ROOT_OF_ITSELF = ("unshare", "--user", "--map-root-user", "--net", "--", "sh", "-ec",
+                     'ip link set dev lo up; exec "$@"', "sh")  # fmt: skip
+
+
 @nox.session(venv_backend="none")
 def network(session: nox.Session) -> None:
     """Real networks and real tools: processes in namespaces, tshark, ngtcp2's programs; installs them where it may."""
     session.run(sys.executable, "ci/get_network.py")
-    # Who is no administrator may be one in a namespace of users, where that is permitted.
-    alone = () if os.geteuid() == 0 else ("unshare", "--user", "--map-root-user", "--net", "--")
+    alone = () if os.geteuid() == 0 else AS_ROOT_OF_ITSELF
     can = not alone or subprocess.run([*alone, "true"], capture_output=True).returncode == 0
     session.run(*(alone if can else ()), sys.executable, "ci/run_tests.py", "--seconds", "600", "pytest", "-n", JOBS,
                 "-m", "network", "packages", *session.posargs, external=True, env=ENV)  # fmt: skip
