@@ -146,3 +146,36 @@ async def test_the_folder_from_the_environment(
     monkeypatch.setenv("AIOPQUIC_QLOG_DIR", str(tmp_path / "nothing"))
     with pytest.raises(ConfigurationError, match=r"AIOPQUIC_QLOG_DIR '.*nothing' is not an existing folder"):
         TransportContext().start(alpn="a", verify_peer=False)
+
+
+def read_as_json(folder: Path) -> Any:
+    """The only qlog file there, without our reader."""
+    (path,) = folder.glob("*.qlog")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+async def test_our_files_for_other_readers(endpoints: Endpoints, tmp_path: Path) -> None:
+    """What readers look for by the first drafts of qlog's main schema, whose form our files have and name."""
+    async with endpoints.server(Echo) as server, endpoints.connect(server, qlog_dir=tmp_path) as client:
+        reader, writer = await client.create_stream()
+        writer.write(b"hello")
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), 5) == b"hello"
+    await close_idle_engines()
+    whole = read_as_json(tmp_path)
+    assert whole["qlog_version"] == "draft-00"
+    (trace,) = whole["traces"]
+    assert trace["vantage_point"]["type"] == "client"
+    assert trace["configuration"]["time_units"] == "us"
+    assert int(trace["common_fields"]["reference_time"]) >= 0
+    names = trace["event_fields"]
+    assert {"relative_time", "category", "event", "data"} <= set(names)
+    events = [dict(zip(names, event, strict=True)) for event in trace["events"]]
+    assert all(isinstance(event["relative_time"], int) and event["relative_time"] >= 0 for event in events)
+    assert all(isinstance(event["data"], dict) for event in events)
+    assert {event["category"] for event in events} <= {"transport", "recovery", "security", "info", "path"}
+    for event in events:
+        if event["event"] in ("packet_sent", "packet_received"):
+            assert event["data"]["packet_type"] in ("initial", "handshake", "0RTT", "1RTT")
+            assert {"packet_size", "packet_number"} <= event["data"]["header"].keys()
+            assert all("frame_type" in frame for frame in event["data"]["frames"])
