@@ -6,8 +6,9 @@ handed to ``EngineSink.handler_failed`` and costs nobody else an event.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from aiopquic._binding._convert import HandshakeInfo, IncomingInfo
 
 if TYPE_CHECKING:
     from aiopquic._binding._connection import Connection
@@ -36,48 +37,10 @@ DATAGRAM_SPURIOUS = 2
 "Declared lost before, it was acknowledged after all."
 
 
-@dataclass(slots=True)
-class HandshakeInfo:
-    """What the handshake settled."""
-
-    alpn: str | None
-    server_name: str | None
-    version: int
-    is_resumed: bool
-    peer_address: tuple[str, int] | None
-    local_address: tuple[str, int] | None
-    connection_ids: dict[str, bytes] = field(default_factory=dict)
-    "``local``, ``remote`` and ``initial`` connection ids."
-    local_parameters: dict[str, int | bool] = field(default_factory=dict)
-    remote_parameters: dict[str, int | bool] = field(default_factory=dict)
-    "Transport parameters, by the names of RFC 9000 section 18.2."
-    early_data_accepted: bool = False
-    "0-RTT data went out and the server took it, or came in and we did (RFC 9001 section 4.6)."
-    peer_certificates: tuple[bytes, ...] = ()
-    "The peer's chain as DER, its own certificate first; empty when it presented none, as in a resumed session."
-    ech_accepted: bool = False
-    "The ClientHello was encrypted, and the server opened it (RFC 9849)."
-    has_multipath: bool = False
-    "Further paths can be added (draft-ietf-quic-multipath)."
-
-
 #: Answers for ``Engine.answer_incoming``.
 INCOMING_ACCEPT = 0
 INCOMING_REFUSE = 1
 INCOMING_RETRY = 2
-
-
-@dataclass(slots=True, frozen=True)
-class IncomingInfo:
-    """What is known of a client before its handshake; the names are what it says."""
-
-    handle: int
-    peer_address: tuple[str, int]
-    local_address: tuple[str, int]
-    is_validated: bool
-    "A token of ours proves its address (RFC 9000 section 8.1)."
-    server_name: str | None
-    alpn: tuple[str, ...]
 
 
 class ConnectionSink(Protocol):

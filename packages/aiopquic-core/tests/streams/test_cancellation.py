@@ -34,7 +34,7 @@ async def cancel_somewhere(awaitable: Awaitable[Any], chance: random.Random) -> 
 def assert_nobody_waits(conn: aiopquic.Connection) -> None:
     """No waiter, no reserved credit, no turn is left over."""
     for kind in conn._credit._kinds:
-        assert (kind.reserved, len(kind.waiters)) == (0, 0)
+        assert (kind.reserved, list(kind.waiters or ())) == (0, [])
     assert conn._inbox._waiters == []
     assert conn._pings == {}
     assert len(conn._close_waiters) <= (0 if conn.is_client else 1)  # the handler waits, in Ends.pair

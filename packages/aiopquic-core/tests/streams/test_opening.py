@@ -200,7 +200,7 @@ async def test_thousand_streams_of_one_byte(ends: Ends) -> None:
         for _ in range(1000):
             stream = await soon(pair.client.open_send_stream())
             await stream.write(b"x", end_stream=True)
-        await until(lambda: len(pair.peer._inbox._queues[0]) == 1000)
+        await until(lambda: pair.peer._inbox.waiting == 1000)
         after, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert len(asyncio.all_tasks()) == tasks

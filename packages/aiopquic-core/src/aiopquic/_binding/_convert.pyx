@@ -2,6 +2,8 @@
 """Between the values of Python and those of C: addresses, texts, snapshots."""
 import socket
 
+cimport cython
+
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from aiopquic.capi cimport (
@@ -27,7 +29,6 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 from aiopquic._addresses import packed_address
-from aiopquic._sinks import HandshakeInfo, IncomingInfo
 from aiopquic.exceptions import CloseKind, CloseReason
 
 
@@ -38,11 +39,6 @@ cdef extern from "<netinet/in.h>" nogil:
         unsigned short sin_family
         uint16_t sin_port
         in_addr sin_addr
-    cdef struct sockaddr_in6:
-        unsigned short sin6_family
-        uint16_t sin6_port
-        uint8_t *sin6_addr
-        uint32_t sin6_scope_id
     uint16_t htons(uint16_t value)
     uint16_t ntohs(uint16_t value)
 
@@ -125,28 +121,71 @@ cdef close_reason(aiopq_close_info_t *info):
     )
 
 
-cdef handshake_info(aiopq_conn_info_t *info):
-    alpn = PyBytes_FromStringAndSize(info.alpn, info.alpn_length).decode("utf-8", "replace")
-    name = PyBytes_FromStringAndSize(info.server_name, info.server_name_length).decode("utf-8", "replace")
-    return HandshakeInfo(
-        alpn or None,
-        name or None,
-        info.version,
-        <bint>info.is_resumed,
-        read_address(&info.peer_address),
-        read_address(&info.local_address),
-        {
-            "local": PyBytes_FromStringAndSize(<char *>info.local_id, info.local_id_length),
-            "remote": PyBytes_FromStringAndSize(<char *>info.remote_id, info.remote_id_length),
-            "initial": PyBytes_FromStringAndSize(<char *>info.initial_id, info.initial_id_length),
-        },
-        parameters_dict(&info.local_parameters),
-        parameters_dict(&info.remote_parameters),
-        <bint>info.is_early_data_accepted,
-        certificates(info.peer_certificates, info.peer_certificates_length),
-        <bint>info.is_ech_accepted,
-        <bint>info.has_multipath,
-    )
+@cython.final
+@cython.no_gc
+cdef class HandshakeInfo:
+    """What the handshake settled. A dictionary or an address is made when somebody looks: few do, at each connection."""
+
+    def __init__(self):
+        raise TypeError("HandshakeInfo objects come with connection_ready()")
+
+    @property
+    def peer_address(self):
+        return read_address(<sockaddr_storage *>&self._peer_address)
+
+    @property
+    def local_address(self):
+        return read_address(<sockaddr_storage *>&self._local_address)
+
+    @property
+    def connection_ids(self):
+        """``local``, ``remote`` and ``initial`` connection ids."""
+        return {
+            "local": connection_id(&self._local_id),
+            "remote": connection_id(&self._remote_id),
+            "initial": connection_id(&self._initial_id),
+        }
+
+    @property
+    def local_parameters(self):
+        """Transport parameters, by the names of RFC 9000 section 18.2."""
+        return parameters_dict(&self._local_parameters)
+
+    @property
+    def remote_parameters(self):
+        """The peer's, in the same way."""
+        return parameters_dict(&self._remote_parameters)
+
+    @property
+    def stream_limits(self):
+        """How many streams the peer lets us open at first, bidirectional and one-way."""
+        return self._remote_parameters.initial_max_streams_bidi, self._remote_parameters.initial_max_streams_uni
+
+
+cdef HandshakeInfo handshake_info(aiopq_conn_info_t *source):
+    cdef HandshakeInfo info = HandshakeInfo.__new__(HandshakeInfo)
+    info.alpn = PyBytes_FromStringAndSize(source.alpn, source.alpn_length).decode("utf-8", "replace") or None
+    name = PyBytes_FromStringAndSize(source.server_name, source.server_name_length)
+    info.server_name = name.decode("utf-8", "replace") or None
+    info.version = source.version
+    info.is_resumed = source.is_resumed
+    info.early_data_accepted = source.is_early_data_accepted
+    info.ech_accepted = source.is_ech_accepted
+    info.has_multipath = source.has_multipath
+    info.peer_certificates = certificates(source.peer_certificates, source.peer_certificates_length)
+    memcpy(&info._peer_address, &source.peer_address, sizeof(info._peer_address))
+    memcpy(&info._local_address, &source.local_address, sizeof(info._local_address))
+    copy_id(&info._local_id, source.local_id, source.local_id_length)
+    copy_id(&info._remote_id, source.remote_id, source.remote_id_length)
+    copy_id(&info._initial_id, source.initial_id, source.initial_id_length)
+    info._local_parameters = source.local_parameters
+    info._remote_parameters = source.remote_parameters
+    return info
+
+
+cdef void copy_id(aiopq_connection_id_t *target, uint8_t *source, uint8_t length) noexcept:
+    target.length = length
+    memcpy(target.id, source, length)
 
 
 # Each certificate stands behind its length of four bytes.
@@ -192,22 +231,31 @@ cdef parameters_dict(aiopq_transport_parameters_t *p):
     }
 
 
-cdef incoming_info(aiopq_incoming_info_t *info):
-    cdef bytes names = PyBytes_FromStringAndSize(<char *>info.alpn, info.alpn_length)
+@cython.final
+@cython.no_gc
+cdef class IncomingInfo:
+    """What is known of a client before its handshake; the names are what it says."""
+
+    def __init__(self):
+        raise TypeError("IncomingInfo objects come with connection_incoming()")
+
+
+cdef IncomingInfo incoming_info(aiopq_incoming_info_t *source):
+    cdef IncomingInfo info = IncomingInfo.__new__(IncomingInfo)
+    cdef bytes names = PyBytes_FromStringAndSize(<char *>source.alpn, source.alpn_length)
     cdef list alpn = []
     cdef Py_ssize_t at = 0
     while at < len(names):   # each behind a byte with its length, as net/client_hello.c has checked
         alpn.append(names[at + 1:at + 1 + names[at]].decode("utf-8", "replace"))
         at += 1 + names[at]
-    name = PyBytes_FromStringAndSize(info.server_name, info.server_name_length).decode("utf-8", "replace")
-    return IncomingInfo(
-        info.handle,
-        read_address(&info.peer_address),
-        read_address(&info.local_address),
-        <bint>info.is_validated,
-        name or None,
-        tuple(alpn),
-    )
+    name = PyBytes_FromStringAndSize(source.server_name, source.server_name_length)
+    info.handle = source.handle
+    info.peer_address = read_address(&source.peer_address)
+    info.local_address = read_address(&source.local_address)
+    info.is_validated = source.is_validated
+    info.server_name = name.decode("utf-8", "replace") or None
+    info.alpn = tuple(alpn)
+    return info
 
 
 cdef stats_dict(aiopq_conn_stats_t *s):

@@ -42,6 +42,8 @@ _SENTENCES: dict[PathOutcome, str] = {
 class PathRequests:
     """What one connection has asked about its paths, and what it was told of them last."""
 
+    __slots__ = ("_count", "_end", "_listeners", "_turn", "_waiters", "local_address", "peer_address")
+
     def __init__(self) -> None:
         self.local_address: tuple[str, int] | None = None
         self.peer_address: tuple[str, int] | None = None
@@ -50,7 +52,8 @@ class PathRequests:
         self._waiters: dict[int, asyncio.Future[PathAnswer | None]] = {}
         self._turn: asyncio.Lock | None = None
         "Paths are tried one after the other."
-        self._listeners: weakref.WeakSet[PathEvents] = weakref.WeakSet()
+        self._listeners: weakref.WeakSet[PathEvents] | None = None
+        "Made for the first one: most connections have none, and an empty set takes a kilobyte."
         self._end: CloseReason | None = None
 
     # ---- asking ----
@@ -97,6 +100,8 @@ class PathRequests:
             rtt_change_us = round((rtt_change or 0) * 1_000_000)
             connection.request_path(self._count, "watch", rtt_change_us=rtt_change_us, rate_change=rate_change or 0)
         events = PathEvents()
+        if self._listeners is None:
+            self._listeners = weakref.WeakSet()
         self._listeners.add(events)
         return events
 
@@ -133,7 +138,7 @@ class PathRequests:
 
     def changed(self, event: PathEvent, local: tuple[str, int] | None, peer: tuple[str, int] | None) -> None:
         self.local_address, self.peer_address = local, peer
-        for listener in list(self._listeners):
+        for listener in list(self._listeners or ()):
             listener._put(event)
 
     def connection_closed(self, reason: CloseReason) -> None:
@@ -141,7 +146,7 @@ class PathRequests:
         for waiter in self._waiters.values():
             if not waiter.done():
                 waiter.set_result(None)
-        for listener in list(self._listeners):
+        for listener in list(self._listeners or ()):
             listener._close()
 
 

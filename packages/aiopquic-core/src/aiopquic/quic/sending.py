@@ -24,6 +24,8 @@ PART_BYTES = 1 << 18
 class Sender:
     """Writes to the streams of one connection that wait for room."""
 
+    __slots__ = ("_by_stream", "_close_reason", "_least", "_part", "budget")
+
     def __init__(self, configuration: QuicConfiguration) -> None:
         budget = min(configuration.stream_ring_cap, configuration.tx_max_queued_bytes or configuration.stream_ring_cap)
         self.budget = budget

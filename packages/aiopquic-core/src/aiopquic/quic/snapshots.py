@@ -14,6 +14,8 @@ __all__ = ["PathSnapshots"]
 class PathSnapshots:
     """The latest snapshot, and who waits for a newer one."""
 
+    __slots__ = ("_request", "_waiters", "latest")
+
     def __init__(self) -> None:
         self.latest: dict[str, int] = {}
         self._request = 0

@@ -43,8 +43,7 @@ class ConnectionEvents:
     def connection_ready(self, info: HandshakeInfo) -> None:
         connection = self._connection
         connection._info = info
-        limits = info.remote_parameters
-        connection._credit.raised(limits["initial_max_streams_bidi"], limits["initial_max_streams_uni"])
+        connection._credit.raised(*info.stream_limits)
         for waiter in connection._ready_waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -25,15 +25,16 @@ class Inbox:
 
     def __init__(self) -> None:
         self._count = 0
-        self._queues: tuple[deque[_Arrival], deque[_Arrival]] = (deque(), deque())
-        "One-way and bidirectional streams, each with the number of its arrival."
+        self._queues: tuple[deque[_Arrival], deque[_Arrival]] | None = None
+        """One-way and bidirectional streams, each with the number of its arrival. Made for the first one that nobody waits
+        for: an empty deque takes 760 bytes."""
         self._waiters: list[tuple[bool | None, asyncio.Future[_Arrival | None]]] = []
         self._is_closed = False
 
     @property
     def waiting(self) -> int:
         """How many streams nobody has accepted yet."""
-        return len(self._queues[0]) + len(self._queues[1])
+        return sum(map(len, self._queues or ()))
 
     def put(self, stream: ReceiveStream) -> None:
         """A stream of the peer's has arrived."""
@@ -74,7 +75,9 @@ class Inbox:
                 waiter.set_result(None)
         self._waiters.clear()
 
-    def _queue(self, bidirectional: bool | None) -> deque[_Arrival]:
+    def _queue(self, bidirectional: bool | None) -> deque[_Arrival] | None:
+        if self._queues is None:
+            return None
         if bidirectional is not None:
             return self._queues[bidirectional]
         one_way, both_ways = self._queues
@@ -90,6 +93,8 @@ class Inbox:
                 self._waiters.remove(entry)
                 waiter.set_result(arrival)
                 return
+        if self._queues is None:
+            self._queues = (deque(), deque())
         queue = self._queues[is_bidirectional]
         if is_first:
             queue.appendleft(arrival)

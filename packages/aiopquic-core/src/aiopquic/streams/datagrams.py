@@ -84,8 +84,9 @@ class Datagrams:
     def __init__(self, binding: BindingConnection) -> None:
         self._binding = binding
         self.close_reason: CloseReason | None = None
-        self._arrived: deque[bytes] = deque()
-        self._receivers: deque[asyncio.Future[None]] = deque()
+        self._arrived: deque[bytes] | None = None
+        "Taken and not handed out; made for the first ones: an empty deque takes 760 bytes."
+        self._receivers: list[asyncio.Future[None]] = []
         self._senders = 0
         "Senders that did not find room: the one that waits for it, and those behind."
         self._turn: asyncio.Lock | None = None
@@ -151,8 +152,9 @@ class Datagrams:
     async def receive(self) -> bytes | None:
         """The next datagram; None when the connection has ended and no more is here."""
         while not self._arrived:
-            self._arrived.extend(self._binding.take_datagrams())
-            if self._arrived:
+            taken = self._binding.take_datagrams()
+            if taken:
+                self._arrived = deque(taken)
                 break
             if self.close_reason is not None:
                 return None
