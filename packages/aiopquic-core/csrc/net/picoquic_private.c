@@ -298,3 +298,9 @@ bool aiopq_is_stream_forgotten(picoquic_cnx_t *cnx, uint64_t stream_id, bool *ex
     *exists = picoquic_find_stream(cnx, stream_id) != NULL;
     return !*exists && stream_id < cnx->next_stream_id[STREAM_TYPE_FROM_ID(stream_id)];
 }
+
+void aiopq_set_max_connections(picoquic_quic_t *quic, uint32_t max_connections)
+{
+    quic->max_number_connections = max_connections;
+    quic->tentative_max_number_connections = max_connections;
+}

@@ -128,4 +128,7 @@ bool aiopq_token_is_valid(picoquic_quic_t *quic, const struct sockaddr *from, ui
                           const picoquic_connection_id_t *destination, uint32_t packet_number,
                           const uint8_t *token, size_t token_length) AIOPQ_NET;
 
+/* How many connections there may be, whatever the tables were made for: their bins hold any number. */
+void aiopq_set_max_connections(picoquic_quic_t *quic, uint32_t max_connections);
+
 #endif
