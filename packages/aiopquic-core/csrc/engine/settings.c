@@ -198,10 +198,10 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
     bool has_secret = memcmp(secret, no_secret, sizeof(secret)) != 0;
     /* picoquic keeps tickets when it is told of a file for them; it finds none of that name. */
     const char *ticket_file = config->keeps_sessions ? "" : NULL;
-    picoquic_quic_t *quic =
-        picoquic_create(table_connections(config->max_connections), NULL, NULL, NULL, NULL, aiopq_server_callback, engine,
-                        engine->ids != NULL ? aiopq_make_id : NULL, engine->ids, has_secret ? secret : NULL,
-                        now_us, config->simulated_time_us, ticket_file, NULL, 0);
+    picoquic_quic_t *quic = picoquic_create(
+        table_connections(config->max_connections), NULL, NULL, NULL, NULL, aiopq_server_callback, engine,
+        engine->ids != NULL ? aiopq_make_id : NULL, engine->ids, has_secret ? secret : NULL, now_us,
+        config->simulated_time_us, ticket_file, NULL, 0);
     if (quic == NULL) {
         return AIOPQ_FAILED;
     }

@@ -9,7 +9,14 @@
 #include <picotls/fusion.h>
 #include <picotls/openssl.h>
 
-enum { CONTEXTS = 64, SHORT = 200, LONG = 1400, LONGEST = 1700, LONG_RECORDS = 4, TAG = 16 };
+enum {
+    CONTEXTS = 64,
+    SHORT = 200,
+    LONG = 1400,
+    LONGEST = 1700,
+    LONG_RECORDS = 4,
+    TAG = 16
+};
 
 static const uint8_t key[32] = "a key of thirty-two bytes in all";
 static const uint8_t iv[16] = "an IV of twelve";
@@ -26,7 +33,8 @@ static ptls_aead_context_t *make(ptls_aead_algorithm_t *algorithm, ptls_hash_alg
 
 static void seal(ptls_aead_context_t *context, size_t length)
 {
-    CHECK_EQUAL(ptls_aead_encrypt(context, sealed, text, length, length, header, sizeof(header)), length + TAG);
+    CHECK_EQUAL(ptls_aead_encrypt(context, sealed, text, length, length, header, sizeof(header)),
+                length + TAG);
 }
 
 /* Bytes that each of the contexts takes. With a sanitizer's malloc there is no such figure: 0. */
@@ -38,7 +46,8 @@ static size_t each(struct mallinfo2 before)
 static void contexts_of_idle_connections_are_small(void)
 {
     ptls_aead_context_t *contexts[CONTEXTS];
-    ptls_aead_free(make(&ptls_fusion_aes128gcm, &ptls_openssl_sha256, 1)); /* OpenSSL keeps something of its first */
+    ptls_aead_free(
+        make(&ptls_fusion_aes128gcm, &ptls_openssl_sha256, 1)); /* OpenSSL keeps something of its first */
     struct mallinfo2 before = mallinfo2();
     for (size_t i = 0; i < CONTEXTS; i++) {
         contexts[i] = make(&ptls_fusion_aes128gcm, &ptls_openssl_sha256, (int)(i % 2));
@@ -53,7 +62,9 @@ static void contexts_of_idle_connections_are_small(void)
     CHECK(each(before) < 1500);
     for (size_t i = 0; i < CONTEXTS; i += 2) {
         for (int probe = 0; probe < LONG_RECORDS; probe++) {
-            CHECK_EQUAL(ptls_aead_decrypt(contexts[i], opened, sealed, LONG + TAG, LONG, header, sizeof(header)), LONG);
+            CHECK_EQUAL(
+                ptls_aead_decrypt(contexts[i], opened, sealed, LONG + TAG, LONG, header, sizeof(header)),
+                LONG);
         }
     }
     CHECK(each(before) < 1500);
@@ -71,7 +82,8 @@ static void agrees_with_openssl(ptls_aead_algorithm_t *fusion, ptls_aead_algorit
     /* One key for all lengths, which grows, and one for each, which is at its first record. */
     ptls_aead_context_t *sealing = make(fusion, hash, 1), *opening = make(fusion, hash, 0);
     for (size_t length = 0; length <= LONGEST; length++) {
-        CHECK_EQUAL(ptls_aead_encrypt(theirs, expected, text, length, length, header, sizeof(header)), length + TAG);
+        CHECK_EQUAL(ptls_aead_encrypt(theirs, expected, text, length, length, header, sizeof(header)),
+                    length + TAG);
         seal(sealing, length);
         CHECK(memcmp(sealed, expected, length + TAG) == 0);
         ptls_aead_context_t *fresh = make(fusion, hash, 1);
@@ -80,10 +92,12 @@ static void agrees_with_openssl(ptls_aead_algorithm_t *fusion, ptls_aead_algorit
         CHECK(memcmp(sealed, expected, length + TAG) == 0);
         ptls_aead_free(fresh);
         fresh = make(fusion, hash, 0);
-        CHECK_EQUAL(ptls_aead_decrypt(opening, opened, sealed, length + TAG, length, header, sizeof(header)), length);
+        CHECK_EQUAL(ptls_aead_decrypt(opening, opened, sealed, length + TAG, length, header, sizeof(header)),
+                    length);
         CHECK(memcmp(opened, text, length) == 0);
         sealed[length] ^= 1;
-        CHECK(ptls_aead_decrypt(fresh, opened, sealed, length + TAG, length, header, sizeof(header)) == SIZE_MAX);
+        CHECK(ptls_aead_decrypt(fresh, opened, sealed, length + TAG, length, header, sizeof(header)) ==
+              SIZE_MAX);
         ptls_aead_free(fresh);
     }
     ptls_aead_free(theirs);

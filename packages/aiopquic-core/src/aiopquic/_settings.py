@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["EngineSettings"]
 
 
-@dataclass(slots=True, kw_only=True, frozen=True)
+@dataclass(slots=True, kw_only=True, frozen=True, repr=False)  # a repr would show the keys
 class EngineSettings:
     """One engine's settings: times in the units of their names, sizes in bytes."""
 

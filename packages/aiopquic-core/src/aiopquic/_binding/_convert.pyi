@@ -2,6 +2,7 @@ from typing import final
 
 @final
 class HandshakeInfo:
+    def __init__(self, *args: object, **kwargs: object) -> None: ...  # raises: made by the library only
     @property
     def alpn(self) -> str | None: ...
     @property
@@ -33,6 +34,7 @@ class HandshakeInfo:
 
 @final
 class IncomingInfo:
+    def __init__(self, *args: object, **kwargs: object) -> None: ...  # raises: made by the library only
     @property
     def handle(self) -> int: ...
     @property

@@ -25,7 +25,7 @@ from aiopquic.capi cimport (
     aiopq_verify_error_text,
     sockaddr_storage,
 )
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t
 from libc.string cimport memcpy
 
 from aiopquic._addresses import packed_address
@@ -124,7 +124,7 @@ cdef close_reason(aiopq_close_info_t *info):
 @cython.final
 @cython.no_gc
 cdef class HandshakeInfo:
-    """What the handshake settled. A dictionary or an address is made when somebody looks: few do, at each connection."""
+    """What the handshake settled. Dictionaries and addresses are made when somebody looks: few do."""
 
     def __init__(self):
         raise TypeError("HandshakeInfo objects come with connection_ready()")

@@ -26,7 +26,7 @@ class Inbox:
     def __init__(self) -> None:
         self._count = 0
         self._queues: tuple[deque[_Arrival], deque[_Arrival]] | None = None
-        """One-way and bidirectional streams, each with the number of its arrival. Made for the first one that nobody waits
+        """One-way and bidirectional streams, each with the number of its arrival. Made for the first that nobody waits
         for: an empty deque takes 760 bytes."""
         self._waiters: list[tuple[bool | None, asyncio.Future[_Arrival | None]]] = []
         self._is_closed = False
