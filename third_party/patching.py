@@ -49,7 +49,8 @@ def apply_patch(root: Path, patch: Path) -> None:
         raise PatchError(f"{patch.name} changes nothing")
     for name, hunks in changes:
         file = root / name
-        if ".." in Path(name).parts or not file.is_file():
-            raise PatchError(f"{patch.name}: there is no {name}")
-        lines = file.read_bytes().decode().split("\n")
+        is_new = hunks[0].startswith("@@ -0,0 ")
+        if ".." in Path(name).parts or file.is_file() == is_new:
+            raise PatchError(f"{patch.name}: there is {'already a' if is_new else 'no'} {name}")
+        lines = [""] if is_new else file.read_bytes().decode().split("\n")
         file.write_bytes("\n".join(patched(lines, hunks, f"{patch.name}, {name}")).encode())

@@ -12,8 +12,11 @@ import pytest
 
 from aiopquic import close_idle_engines
 from aiopquic._binding._transport import TransportContext
+from aiopquic.asyncio import connect, serve
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.qlog import load, load_header
+from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.testing.simnet import Link, SimulatedNetwork, simulated
 
 from .support import Echo, Endpoints
 
@@ -132,6 +135,90 @@ async def test_what_our_engine_writes(endpoints: Endpoints, tmp_path: Path) -> N
         assert {("transport", "packet_sent"), ("transport", "packet_received")} <= kinds
         assert load_header(path)["qlog_version"]
         assert load_header(path)["traces"][0]["vantage_point"]["type"] == folder.name
+
+
+#: What the client of a simulated transfer sends on its stream.
+SENT = bytes(range(256)) * 800
+
+RESET = {"frame_type": "reset_stream", "stream_id": 4, "error_code": (1 << 62) - 1, "final_size": 0}
+
+CLOSE = {
+    "frame_type": "connection_close",
+    "error_space": "application",
+    "error_code": 9,
+    "reason": 'a "b" \\ \n\u00c3\u00a9',  # each byte of UTF-8 as a character
+}
+
+
+def test_the_text_of_a_transfer(tmp_path: Path) -> None:
+    """Numbers, hexadecimal digits, names and escaped characters are those of what was sent, at both ends."""
+
+    @simulated(seed=7, link=Link(mbps=10, delay=0.03, loss=0.02))
+    async def transfer(network: SimulatedNetwork) -> None:
+        host = network.host("server")
+        network.host("localhost")
+        files = network.certificate()
+        settings: dict[str, Any] = {"alpn_protocols": ["text"], "qlog_dir": str(tmp_path)}
+        server_settings = QuicConfiguration(
+            is_client=False, certificate_file=files.certificate, private_key_file=files.private_key, **settings
+        )
+        with host:
+            server = await serve("server", 443, configuration=server_settings, create_protocol=Echo)
+        client_settings = QuicConfiguration(cafile=files.certificate, **settings)
+        async with server, connect("server", 443, configuration=client_settings) as client:
+            reader, writer = await client.create_stream()
+            writer.write(SENT)
+            writer.write_eof()
+            assert await reader.read() == SENT
+            other = client._quic.get_next_available_stream_id()
+            client._quic.send_stream_data(other, b"x")
+            client._quic.reset_stream(other, (1 << 62) - 1)
+            await client.ping()
+            client.close(error_code=9, reason_phrase='a "b" \\ \n\u00e9')
+            await asyncio.sleep(2)  # of the simulated clock: the close arrives
+        await close_idle_engines()
+
+    transfer()
+    sent, received = (load(next(tmp_path.glob(f"*.{role}.qlog"))) for role in ("client", "server"))
+    covered = bytearray(len(SENT))
+    for event in sent:
+        for frame in frames_of(event, "packet_sent"):
+            if frame["frame_type"] == "stream" and frame["id"] == 0 and frame["length"]:
+                start, length = frame["offset"], frame["length"]
+                assert frame["begins_with"] == SENT[start : start + min(length, 8)].hex()
+                covered[start : start + length] = b"x" * length
+    assert covered == b"x" * len(SENT)
+    for events, direction in ((sent, "packet_sent"), (received, "packet_received")):
+        frames = [frame for event in events for frame in frames_of(event, direction)]
+        ends = [frame for frame in frames if frame["frame_type"] in ("reset_stream", "connection_close")]
+        assert RESET in ends
+        assert CLOSE in ends
+    numbers = [e["data"]["header"]["packet_number"] for e in sent if is_short(e, "packet_sent")]
+    assert numbers == sorted(set(numbers))
+    got = {e["data"]["header"]["packet_number"] for e in received if is_short(e, "packet_received")}
+    assert got < set(numbers)
+    ranges = [
+        r
+        for e in sent
+        if is_short(e, "packet_received")
+        for f in frames_of(e, "packet_received")
+        if f["frame_type"] == "ack"
+        for r in f["acked_ranges"]
+    ]
+    assert got >= {number for first, last in ranges for number in (first, last)}
+    assert any(e["event"] == "packet_lost" and e["data"]["packet_number"] not in got for e in sent)
+    assert all(type(value) is int for e in sent if e["event"] == "metrics_updated" for value in e["data"].values())
+    times = [event["relative_time"] for event in sent]
+    assert times == sorted(times)
+
+
+def is_short(event: dict[str, Any], name: str) -> bool:
+    return event["event"] == name and event["data"]["packet_type"] == "1RTT"
+
+
+def frames_of(event: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    frames: list[dict[str, Any]] = event["data"].get("frames", []) if event["event"] == name else []
+    return frames
 
 
 async def test_the_folder_from_the_environment(
