@@ -100,7 +100,7 @@ static void receive(aiopq_driver_t *driver)
             (void)aiopq_linux_io_receive(&driver->io, &driver->io.sockets[i], RECEIVE_BATCHES, now_us);
         }
     }
-    aiopq_engine_turn(driver->engine, now_us);
+    (void)aiopq_engine_turn(driver->engine, now_us);
     aiopq_engine_flush(driver->engine);
 }
 
@@ -138,8 +138,9 @@ static void send_out(aiopq_driver_t *driver)
 {
     aiopq_engine_t *engine = driver->engine;
     uint64_t now_us = now_of(driver);
-    aiopq_engine_turn(engine, now_us);
-    driver->has_more = aiopq_linux_io_send(&driver->io, SEND_BATCHES, now_us);
+    (void)aiopq_engine_turn(engine, now_us);
+    bool has_sent;
+    driver->has_more = aiopq_linux_io_send(&driver->io, SEND_BATCHES, now_us, &has_sent);
     aiopq_engine_flush(engine);
     if (!driver->io.has_pending && aiopq_engine_is_done(engine, now_us)) {
         finish(driver, 0);

@@ -14,16 +14,16 @@ bool aiopq_linux_io_init(aiopq_linux_io_t *io, aiopq_engine_t *engine)
 {
     io->engine = engine;
     io->receive_buffer = malloc(AIOPQ_RECEIVE_MAX);
-    io->send_buffer = malloc(AIOPQ_SEND_MAX);
-    return io->receive_buffer != NULL && io->send_buffer != NULL;
+    bool can_send = aiopq_outgoing_init(&io->outgoing);
+    return io->receive_buffer != NULL && can_send;
 }
 
 void aiopq_linux_io_dispose(aiopq_linux_io_t *io)
 {
     aiopq_linux_io_close(io);
     free(io->receive_buffer);
-    free(io->send_buffer);
-    io->receive_buffer = io->send_buffer = NULL;
+    io->receive_buffer = NULL;
+    aiopq_outgoing_dispose(&io->outgoing);
 }
 
 /* ---- sockets ---- */
@@ -291,22 +291,46 @@ static aiopq_udp_socket_t *socket_for(aiopq_linux_io_t *io, int family, const st
     return NULL;
 }
 
-/* True when the batch is gone, one way or the other. */
-static bool send_pending(aiopq_linux_io_t *io, picoquic_cnx_t *cnx, uint64_t now_us)
+/* A connection that picoquic has deleted since its datagram was prepared is not told. */
+static void tell_unreachable(aiopq_linux_io_t *io, const aiopq_run_t *run, int error, uint64_t now_us)
 {
-    aiopq_udp_socket_t *s = socket_for(io, io->pending_to.ss_family, &io->pending_from);
+    picoquic_cnx_t *cnx = picoquic_get_first_cnx(io->engine->quic);
+    while (cnx != NULL && cnx != run->cnx) {
+        cnx = picoquic_get_next_cnx(cnx);
+    }
+    if (cnx != NULL) {
+        picoquic_notify_destination_unreachable(cnx, now_us, (struct sockaddr *)(uintptr_t)&run->to,
+                                                (struct sockaddr *)(uintptr_t)&run->from,
+                                                run->interface_index, error);
+    }
+}
+
+/* True when the oldest run is gone, one way or the other. */
+static bool send_oldest(aiopq_linux_io_t *io, uint64_t now_us)
+{
+    const aiopq_run_t *run = &io->outgoing.runs[0];
+    aiopq_udp_socket_t *s = socket_for(io, run->to.ss_family, &run->from);
     aiopq_send_result_t result = AIOPQ_SEND_UNREACHABLE;
     errno = EADDRNOTAVAIL;
     if (s != NULL) {
-        result = aiopq_udp_send(s, io->send_buffer, io->pending_length, io->pending_segment, &io->pending_to,
-                                &io->pending_from, io->pending_interface);
+        result = aiopq_udp_send(s, io->outgoing.buffer + run->offset, run->length, run->segment, &run->to,
+                                &run->from, run->interface_index);
     }
-    if (result == AIOPQ_SEND_UNREACHABLE && cnx != NULL) {
-        picoquic_notify_destination_unreachable(cnx, now_us, (struct sockaddr *)&io->pending_to,
-                                                (struct sockaddr *)&io->pending_from, io->pending_interface,
-                                                errno);
+    if (result == AIOPQ_SEND_BLOCKED) {
+        return false;
     }
-    io->has_pending = result == AIOPQ_SEND_BLOCKED;
+    if (result == AIOPQ_SEND_UNREACHABLE) {
+        tell_unreachable(io, run, errno, now_us);
+    }
+    aiopq_outgoing_pop(&io->outgoing);
+    return true;
+}
+
+static bool send_all(aiopq_linux_io_t *io, uint64_t now_us)
+{
+    while (io->outgoing.count > 0 && send_oldest(io, now_us)) {
+    }
+    io->has_pending = io->outgoing.count > 0;
     return !io->has_pending;
 }
 
@@ -320,32 +344,37 @@ static bool can_segment(const aiopq_linux_io_t *io)
     return true;
 }
 
-bool aiopq_linux_io_send(aiopq_linux_io_t *io, int batches, uint64_t now_us)
+bool aiopq_linux_io_send(aiopq_linux_io_t *io, int batches, uint64_t now_us, bool *has_sent)
 {
-    if (io->has_pending && !send_pending(io, NULL, now_us)) {
+    *has_sent = false;
+    if (!send_all(io, now_us)) {
         return false;
     }
-    for (int batch = 0; batch < batches; batch++) {
+    for (int left = batches; left > 0;) {
+        size_t room, segment = 0;
         picoquic_connection_id_t log_id;
-        picoquic_cnx_t *cnx = NULL;
-        size_t segment = 0;
-        memset(&io->pending_from, 0, sizeof(io->pending_from));
-        io->pending_length = 0;
-        io->pending_interface = 0;
+        aiopq_run_t *run = aiopq_outgoing_next(&io->outgoing, &room);
+        if (run == NULL) {
+            if (!send_oldest(io, now_us)) {
+                break;
+            }
+            left--;
+            continue;
+        }
         int error = picoquic_prepare_next_packet_ex(
-            io->engine->quic, now_us, io->send_buffer, AIOPQ_SEND_MAX, &io->pending_length, &io->pending_to,
-            &io->pending_from, &io->pending_interface, &log_id, &cnx, can_segment(io) ? &segment : NULL);
-        if (error != 0 || io->pending_length == 0) {
+            io->engine->quic, now_us, io->outgoing.buffer + run->offset, room, &run->length, &run->to,
+            &run->from, &run->interface_index, &log_id, &run->cnx, can_segment(io) ? &segment : NULL);
+        if (error != 0 || run->length == 0) {
+            (void)send_all(io, now_us);
             return false;
         }
-        if (cnx == NULL) {
-            aiopq_engine_sent_stateless(io->engine, io->send_buffer, io->pending_length);
+        if (run->cnx == NULL) {
+            aiopq_engine_sent_stateless(io->engine, io->outgoing.buffer + run->offset, run->length);
         }
-        io->pending_segment = segment;
-        if (!send_pending(io, cnx, now_us)) {
-            return false;
-        }
+        run->segment = segment;
+        aiopq_outgoing_add(&io->outgoing);
+        *has_sent = true;
     }
-    return true;
+    return send_all(io, now_us);
 }
 #endif

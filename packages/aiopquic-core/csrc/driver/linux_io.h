@@ -2,7 +2,7 @@
 #ifndef AIOPQ_DRIVER_LINUX_IO_H
 #define AIOPQ_DRIVER_LINUX_IO_H
 
-#include "driver/udp_socket.h"
+#include "driver/outgoing.h"
 #include "engine/engine.h"
 
 /* One socket per address family, and those that connections open to send from elsewhere. */
@@ -17,13 +17,8 @@ typedef struct aiopq_linux_io {
     size_t socket_count;                                     /* places that were used so far */
     void (*opened)(struct aiopq_linux_io *io, size_t place); /* told of those that come later; may be NULL */
     uint8_t *receive_buffer;
-    uint8_t *send_buffer;
-
-    /* A prepared batch that the kernel had no room for: picoquic counts it as sent, so it is kept. */
-    bool has_pending;
-    size_t pending_length, pending_segment;
-    struct sockaddr_storage pending_to, pending_from;
-    int pending_interface;
+    aiopq_outgoing_t outgoing;
+    bool has_pending; /* the kernel had no room for what is in it */
 } aiopq_linux_io_t;
 
 /* Allocates the buffers; false without memory. aiopq_linux_io_dispose() frees them in either case. */
@@ -44,7 +39,8 @@ bool aiopq_linux_io_receive(aiopq_linux_io_t *io, aiopq_udp_socket_t *s, int bat
 /* Takes what other workers of the group got for this one. True when there was any. */
 bool aiopq_linux_io_take_handed(aiopq_linux_io_t *io, uint64_t now_us);
 
-/* Sends what picoquic prepares, `batches` at most. True when picoquic may have more to send. */
-bool aiopq_linux_io_send(aiopq_linux_io_t *io, int batches, uint64_t now_us);
+/* Sends what picoquic prepares, by about `batches` system calls at most. `has_sent` tells whether there was
+ * anything; true when picoquic may have more to send. */
+bool aiopq_linux_io_send(aiopq_linux_io_t *io, int batches, uint64_t now_us, bool *has_sent);
 
 #endif

@@ -73,7 +73,7 @@ static void name_thread(const char *name)
 static void before_wait(aiopq_driver_t *driver, packet_loop_time_check_arg_t *check)
 {
     aiopq_engine_t *engine = driver->engine;
-    aiopq_engine_turn(engine, check->current_time);
+    (void)aiopq_engine_turn(engine, check->current_time);
     aiopq_engine_flush(engine);
     check->delta_t = aiopq_engine_delay_us(engine, check->current_time, check->delta_t);
     if (check->delta_t > 0 && !aiopq_engine_may_sleep(engine)) {
@@ -104,7 +104,7 @@ static int loop_callback(picoquic_quic_t *quic, picoquic_packet_loop_cb_enum mod
         return 0;
     case picoquic_packet_loop_wake_up:
         aiopq_engine_woke(engine);
-        aiopq_engine_turn(engine, picoquic_get_quic_time(quic));
+        (void)aiopq_engine_turn(engine, picoquic_get_quic_time(quic));
         return 0;
     case picoquic_packet_loop_after_receive:
         aiopq_engine_woke(engine);

@@ -210,7 +210,7 @@ static bool turn(aiopq_sim_node_t *node, uint64_t now_us)
     aiopq_driver_t *driver = (aiopq_driver_t *)node;
     aiopq_engine_t *engine = driver->engine;
     aiopq_engine_woke(engine);
-    aiopq_engine_turn(engine, now_us);
+    (void)aiopq_engine_turn(engine, now_us);
     bool has_more = send_all(driver, now_us);
     aiopq_engine_flush(engine);
     if (aiopq_engine_is_done(engine, now_us)) {

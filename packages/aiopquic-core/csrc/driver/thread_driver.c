@@ -1,18 +1,20 @@
 /* The thread driver of Linux: one network thread, one socket per address family, a loop of our own.
  *
  * A turn reads the clock once, takes what the sockets have within a budget, carries out commands, sends what
- * picoquic prepares within a budget, and tells the loop thread once of everything that happened. It waits only
- * when nothing was received and nothing was sent. */
+ * picoquic prepares within a budget, and tells the loop thread once of everything that happened. It sleeps only
+ * after turns in which there was nothing to do (spin.h). */
 #if defined(__linux__)
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 
 #include "driver/driver.h"
 #include "driver/linux_io.h"
+#include "driver/spin.h"
 #include "net/events_out.h"
 #include "net/picoquic_private.h"
 #include "net/workers.h"
@@ -35,6 +37,7 @@ struct aiopq_driver {
     _Atomic bool must_end;  /* loop thread, in join: for an engine that was not stopped */
 
     aiopq_linux_io_t io; /* network thread */
+    aiopq_spin_t spin;   /* network thread */
 };
 
 /* ---- waiting ---- */
@@ -89,22 +92,34 @@ static void run(aiopq_driver_t *driver)
     aiopq_engine_t *engine = driver->engine;
     for (;;) {
         uint64_t now_us = picoquic_get_quic_time(engine->quic);
-        bool is_busy = false;
+        bool has_received = false;
         engine->now_us = now_us;
         for (size_t i = 0; i < driver->io.socket_count; i++) {
-            is_busy |= aiopq_linux_io_receive(&driver->io, &driver->io.sockets[i], RECEIVE_BATCHES, now_us);
+            has_received |=
+                aiopq_linux_io_receive(&driver->io, &driver->io.sockets[i], RECEIVE_BATCHES, now_us);
         }
         if (engine->config.workers != NULL) {
-            is_busy |= aiopq_linux_io_take_handed(&driver->io, now_us);
+            has_received |= aiopq_linux_io_take_handed(&driver->io, now_us);
         }
-        aiopq_engine_turn(engine, now_us);
-        is_busy |= aiopq_linux_io_send(&driver->io, SEND_BATCHES, now_us);
+        bool has_worked = aiopq_engine_turn(engine, now_us);
+        if (has_worked) {
+            /* What commands asked for is due from their time on, which is later than the turn's. */
+            now_us = picoquic_get_quic_time(engine->quic);
+        }
+        bool has_sent;
+        bool has_more = aiopq_linux_io_send(&driver->io, SEND_BATCHES, now_us, &has_sent);
         aiopq_engine_flush(engine);
         if ((!driver->io.has_pending && aiopq_engine_is_done(engine, now_us)) ||
             atomic_load_explicit(&driver->must_end, memory_order_relaxed)) {
             return;
         }
-        if (!is_busy) {
+        bool must_look = aiopq_spin_again(&driver->spin, has_received || has_worked || has_sent, now_us);
+        if (has_received || has_more) {
+            continue; /* there may be more */
+        }
+        if (must_look) {
+            (void)sched_yield();
+        } else {
             wait_for_work(driver, now_us);
         }
     }
@@ -117,6 +132,7 @@ static void *thread_main(void *argument)
     (void)prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
     aiopq_begin_thread_check(driver->engine->quic);
     aiopq_workers_t *workers = driver->engine->config.workers;
+    aiopq_spin_init(&driver->spin, driver->engine->config.spin_us);
     int error = aiopq_linux_io_open(&driver->io);
     if (error == 0) {
         if (workers != NULL) {

@@ -17,9 +17,6 @@
 /* Room for the packet information, the ECN bits and the segment size, of either family. */
 #define CONTROL_BYTES 256
 
-/* Kernels refuse more segments in one call than this (UDP_MAX_SEGMENTS of the older ones). */
-#define SEGMENTS_MAX 64
-
 static const aiopq_udp_calls_t system_calls = {.sendmsg = sendmsg, .recvmsg = recvmsg};
 
 static socklen_t address_length(const struct sockaddr_storage *address)
@@ -312,7 +309,7 @@ aiopq_send_result_t aiopq_udp_send(aiopq_udp_socket_t *s, const uint8_t *data, s
                                    int interface_index)
 {
     bool is_batch = segment > 0 && segment < length;
-    if (is_batch && (!s->can_segment || length > segment * SEGMENTS_MAX)) {
+    if (is_batch && (!s->can_segment || length > segment * AIOPQ_SEGMENTS_MAX)) {
         return send_one_by_one(s, data, length, segment, to, from, interface_index);
     }
     int error = send_once(s, data, length, segment, to, from, interface_index);

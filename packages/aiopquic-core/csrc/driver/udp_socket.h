@@ -15,6 +15,8 @@
 #define AIOPQ_RECEIVE_MAX 65536u
 /* The largest UDP payload over IPv4: 65535 less the IP and UDP headers. A batch must fit one. */
 #define AIOPQ_SEND_MAX 65507u
+/* Kernels refuse more segments in one call than this (UDP_MAX_SEGMENTS of the older ones). */
+#define AIOPQ_SEGMENTS_MAX 64
 
 /* The two calls that tests replace to inject refusals of the kernel. */
 typedef struct aiopq_udp_calls {

@@ -147,17 +147,18 @@ void aiopq_engine_sent_stateless(aiopq_engine_t *engine, const uint8_t *bytes, s
     }
 }
 
-void aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us)
+bool aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us)
 {
     engine->now_us = now_us;
     aiopq_count(&engine->turns);
-    aiopq_commands_run(engine, TURN_COMMANDS);
+    bool has_worked = aiopq_commands_run(engine, TURN_COMMANDS);
     if (engine->incoming != NULL) {
         aiopq_incoming_expire(engine);
     }
     if (!engine->config.is_client) {
         aiopq_tokens_bound_used(engine);
     }
+    return has_worked;
 }
 
 void aiopq_engine_flush(aiopq_engine_t *engine)
@@ -234,7 +235,7 @@ void aiopq_engine_finish(aiopq_engine_t *engine, int system_error)
     if (system_error != 0) {
         engine->failure = system_error;
     }
-    aiopq_commands_run(engine, SIZE_MAX);
+    (void)aiopq_commands_run(engine, SIZE_MAX);
     aiopq_delete_ended(engine);
     picoquic_cnx_t *cnx;
     while ((cnx = picoquic_get_first_cnx(engine->quic)) != NULL) {

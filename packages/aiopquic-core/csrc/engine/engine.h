@@ -12,8 +12,8 @@ void aiopq_engine_receive(aiopq_engine_t *engine, const aiopq_datagram_t *datagr
 void aiopq_engine_sent_stateless(aiopq_engine_t *engine, const uint8_t *bytes, size_t length) AIOPQ_NET;
 
 /* Carries out what the loop thread asked for, up to a bound: aiopq_engine_may_sleep() answers false while there is
- * more. `now_us` is the time of the whole turn. */
-void aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us) AIOPQ_NET;
+ * more. `now_us` is the time of the whole turn. True when there was something to carry out. */
+bool aiopq_engine_turn(aiopq_engine_t *engine, uint64_t now_us) AIOPQ_NET;
 
 /* Tells the loop thread what happened in this turn. */
 void aiopq_engine_flush(aiopq_engine_t *engine) AIOPQ_NET;

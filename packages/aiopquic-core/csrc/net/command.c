@@ -369,11 +369,13 @@ static void run(aiopq_engine_t *engine, aiopq_command_t *command)
     }
 }
 
-void aiopq_commands_run(aiopq_engine_t *engine, size_t limit)
+bool aiopq_commands_run(aiopq_engine_t *engine, size_t limit)
 {
     aiopq_command_t command;
-    for (size_t count = 0; count < limit && aiopq_spsc_pop(&engine->commands, &command); count++) {
+    size_t count = 0;
+    for (; count < limit && aiopq_spsc_pop(&engine->commands, &command); count++) {
         run(engine, &command);
         aiopq_command_release(&command);
     }
+    return count > 0;
 }

@@ -81,8 +81,8 @@ aiopq_status_t aiopq_command_post(aiopq_engine_t *engine, const aiopq_command_t 
 /* Gives back what the command holds. */
 void aiopq_command_release(aiopq_command_t *command);
 
-/* Carries out commands that wait, `limit` at most. */
-void aiopq_commands_run(aiopq_engine_t *engine, size_t limit) AIOPQ_NET;
+/* Carries out commands that wait, `limit` at most. True when there was any. */
+bool aiopq_commands_run(aiopq_engine_t *engine, size_t limit) AIOPQ_NET;
 
 /* True when a command waits. */
 bool aiopq_commands_waiting(const aiopq_engine_t *engine) AIOPQ_NET;

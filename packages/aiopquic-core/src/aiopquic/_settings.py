@@ -36,6 +36,7 @@ class EngineSettings:
     preferred_addresses: tuple[tuple[str, int], ...] = ()
     "Server: IP literals and ports where clients are asked to move to, at most one per family."
     socket_buffer_bytes: int = 0
+    spin_us: int = 50
     use_portable_loop: bool = False
     is_inline: bool = False
     "No network thread: drains move the datagrams."

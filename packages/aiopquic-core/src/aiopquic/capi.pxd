@@ -258,6 +258,7 @@ cdef extern from "aiopquic/config.h" nogil:
         sockaddr_storage *bind_addresses
         uint16_t local_port
         uint32_t socket_buffer_bytes
+        uint32_t spin_us
         bint use_portable_loop
         bint is_inline
         bint use_pipe_waker

@@ -92,6 +92,7 @@ cdef fill_sockets(aiopq_config_t *config, settings):
         fill_address(&config.preferred_addresses[i], place[0], place[1])
     config.local_port = settings.local_port
     config.socket_buffer_bytes = settings.socket_buffer_bytes
+    config.spin_us = settings.spin_us
     config.use_portable_loop = settings.use_portable_loop
     config.use_pipe_waker = settings.use_pipe_waker
     config.is_inline = settings.is_inline

@@ -59,6 +59,7 @@ def engine_settings(
         preferred_addresses=tuple(configuration.preferred_addresses or ()),
         alpn=alpn_of(configuration),
         socket_buffer_bytes=configuration.socket_buffer_size or _SOCKET_BUFFER_BYTES,
+        spin_us=round(configuration.spin_time * 1e6),
         use_portable_loop=uses_portable_loop(),
         is_inline=runs_inline(configuration.driver),
         use_pipe_waker=os.environ.get("AIOPQUIC_WAKER") == "pipe",

@@ -138,6 +138,9 @@ class QuicConfiguration:
     driver: str = "thread"
     """``"thread"``: a network thread of its own, for throughput. ``"inline"``: the asyncio loop moves the datagrams
     itself, for the lowest latency of small messages and for many idle connections; Linux only."""
+    spin_time: float = 50e-6
+    """Seconds that the network thread looks for more work before it sleeps; between two looks it gives its core to
+    whoever wants it, and where it finds nothing it soon sleeps at once. 0 spares the CPU and costs latency."""
     congestion_control_options: str | None = None
     """For bbr and bbr1: "T" and microseconds, the round-trip time behind a Wi-Fi that is suspended at times; "Q" and
     a number, the quantum ratio; "T100000Q2.5" is both."""
@@ -342,6 +345,7 @@ class QuicConfiguration:
             self._require("tx_max_queued_bytes", 0, 1 << 50, "bytes, or None")
         if self.socket_buffer_size is not None:
             self._require("socket_buffer_size", 1, 1 << 30, "bytes, or None")
+        self._require("spin_time", 0, 0.01, "seconds", is_whole=False)
         if self.event_ring_capacity is not None:
             self._require("event_ring_capacity", 1, 1 << 31, "commands, or None")
         if self.key_update_interval is not None:

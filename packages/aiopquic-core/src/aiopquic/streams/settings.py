@@ -53,6 +53,7 @@ class SharedSettings(TypedDict, total=False):
     qlog_dir: StrPath | None
     secrets_log_file: StrPath | None
     socket_buffer_size: int | None
+    spin_time: float
     stream_ring_cap: int
     supported_versions: list[int] | None
     tx_max_queued_bytes: int | None
