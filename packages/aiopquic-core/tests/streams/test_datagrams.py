@@ -25,6 +25,34 @@ async def test_datagrams_go_both_ways(ends: Ends) -> None:
         assert await soon(pair.client.receive_datagram()) == b"back"
 
 
+@simulated()
+async def test_several_at_once(network: SimulatedNetwork, ends: Ends) -> None:
+    """More than the queue holds: those that have no room wait for it, and others wait behind them."""
+    with network.host("both ends", "127.0.0.1"):
+        async with ends.pair(client={"datagram_ring_bytes": 4096}) as pair:
+            many = [number.to_bytes(2, "big") * 250 for number in range(60)]
+            sending = await started(pair.client.send_datagrams(many))
+            behind = await started(pair.client.send_datagrams([b"a", bytearray(b"b")]))
+            assert pair.client.try_send_datagram(b"no room") is False
+            received: list[bytes] = []
+            while len(received) < 62:
+                arrived = await soon(pair.peer.receive_datagrams())
+                assert arrived
+                received += arrived
+            assert received == [*many, b"a", b"b"]
+            await soon(sending)
+            await soon(behind)
+            await pair.client.send_datagrams([])
+            with pytest.raises(aiopquic.DatagramError, match="at most 1200 bytes"):
+                await pair.client.send_datagrams([b"first", bytes(1201), b"never"])
+            assert await soon(pair.peer.receive_datagrams()) == [b"first"]
+            pair.client.close(3, "done")
+            with pytest.raises(aiopquic.ConnectionClosedError):
+                await pair.client.send_datagrams([b"x"])
+            with pytest.raises(aiopquic.ConnectionClosedError, match="done"):
+                await soon(pair.peer.receive_datagrams())
+
+
 async def test_receiving_waits(ends: Ends) -> None:
     """Several may wait; who gives up leaves the datagram to the others."""
     async with ends.pair() as pair:

@@ -1,5 +1,6 @@
 from aiopquic._binding._engine cimport Engine
 from aiopquic.capi cimport aiopq_conn_t
+from libc.stdint cimport uint64_t
 
 
 cdef class Connection:
@@ -8,6 +9,8 @@ cdef class Connection:
     cdef readonly dict streams       # id -> Stream; strong until the stream is released or the connection closed
     cdef public object sink          # receives this connection's events; see _sinks.ConnectionSink
     cdef readonly bint is_closed
+
+    cdef bint _try_send_datagram(self, data, uint64_t uid, bytes prefix) except -1
 
 
 # Wraps a connection, whose reference it takes.

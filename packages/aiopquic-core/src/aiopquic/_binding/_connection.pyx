@@ -236,6 +236,18 @@ cdef class Connection:
         Raises DatagramError (a ValueError) when it is larger than ``max_datagram_size`` or that is 0, and
         QuicConnectionError.
         """
+        return self._try_send_datagram(data, uid, prefix)
+
+    def try_send_datagrams(self, datagrams, Py_ssize_t first):
+        """Queue those of a sequence from ``first`` on, as many as there is room for; returns where it stopped.
+
+        Raises as ``try_send_datagram``, and those before the one that can't be sent are queued.
+        """
+        while first < len(datagrams) and self._try_send_datagram(datagrams[first], 0, b""):
+            first += 1
+        return first
+
+    cdef bint _try_send_datagram(self, data, uint64_t uid, bytes prefix) except -1:
         cdef Py_buffer buffer
         cdef aiopq_status_t status
         PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)

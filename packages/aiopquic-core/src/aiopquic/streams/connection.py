@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, cast, overload
@@ -212,6 +212,23 @@ class Connection(HandshakeFacts, Controls, ConnectionPaths):
         is_sent = self._datagrams.try_send(data, number)
         return (fate if is_sent else None) if track else is_sent
 
+    async def send_datagrams(self, datagrams: Sequence[Buffer]) -> None:
+        """Send several datagrams, in their order: for less than as many calls of :meth:`send_datagram` cost.
+
+        Raises:
+            DatagramError: one of them is larger than ``max_datagram_size``; those before it are sent.
+            QuicConnectionError: the connection has ended.
+
+        Backpressure: as :meth:`send_datagram`.
+
+        Cancellation: safe; those for which there was room are sent, the rest is not.
+        """
+        self._require_open()
+        try:
+            await self._datagrams.send_all(datagrams)
+        except QuicConnectionError:
+            raise await self._explain() from None
+
     async def receive_datagram(self) -> bytes:
         """Return the peer's next datagram, in the order of arrival.
 
@@ -227,6 +244,13 @@ class Connection(HandshakeFacts, Controls, ConnectionPaths):
         if datagram is None:
             raise self._reason_of_end().exception()
         return datagram
+
+    async def receive_datagrams(self) -> list[bytes]:
+        """Return every datagram that has arrived, at least one; otherwise as :meth:`receive_datagram`."""
+        datagrams = await self._datagrams.receive_all()
+        if not datagrams:
+            raise self._reason_of_end().exception()
+        return datagrams
 
     def incoming_datagrams(self) -> AsyncIterator[bytes]:
         """The peer's datagrams, one after the other; ends when the connection does. See :meth:`receive_datagram`."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal, Self
 
 from aiopquic._sinks import DATAGRAM_ACKED, DATAGRAM_LOST
@@ -110,15 +112,30 @@ class Datagrams:
         """Send ``prefix`` and ``data`` as one; False when there is no room, or others wait for it."""
         return not self._senders and self._binding.try_send_datagram(data, number, prefix)
 
+    async def send_all(self, datagrams: Sequence[Buffer]) -> None:
+        """Send one after the other, as many at a time as there is room for."""
+        sent = 0 if self._senders else self._binding.try_send_datagrams(datagrams, 0)
+        if sent == len(datagrams):
+            return
+        async with self._in_turn():
+            while (sent := self._binding.try_send_datagrams(datagrams, sent)) < len(datagrams):
+                await self._wait_for_room()
+
     async def send(self, data: Buffer, number: int, prefix: bytes = b"") -> None:
         """Send in turn, once there is room."""
+        async with self._in_turn():
+            while not self._binding.try_send_datagram(data, number, prefix):
+                await self._wait_for_room()
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        """Those who find no room send in the order in which they came."""
         if self._turn is None:
             self._turn = asyncio.Lock()
         self._senders += 1
         try:
             async with self._turn:
-                while not self._binding.try_send_datagram(data, number, prefix):
-                    await self._wait_for_room()
+                yield
         finally:
             self._senders -= 1
             if not self._senders:
@@ -169,9 +186,19 @@ class Datagrams:
                     self.readable()  # for the next one
                 raise
         datagram = self._arrived.popleft()
-        if self._arrived:
+        if self._arrived and self._receivers:
             self.readable()
         return datagram
+
+    async def receive_all(self) -> list[bytes]:
+        """All that have arrived, one at least; none when the connection has ended and no more is here."""
+        first = await self.receive()
+        if first is None:
+            return []
+        self._arrived.extend(self._binding.take_datagrams())
+        datagrams = [first, *self._arrived]
+        self._arrived.clear()
+        return datagrams
 
     def readable(self) -> None:
         """Something may be there: whoever has waited longest looks."""
@@ -194,15 +221,18 @@ class Datagrams:
 class IncomingDatagrams:
     """Iterates over the peer's datagrams."""
 
-    __slots__ = ("_datagrams",)
+    __slots__ = ("_arrived", "_datagrams")
 
     def __init__(self, datagrams: Datagrams) -> None:
         self._datagrams = datagrams
+        self._arrived = datagrams._arrived
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
+        if self._arrived:
+            return self._arrived.popleft()
         datagram = await self._datagrams.receive()
         if datagram is None:
             raise StopAsyncIteration
