@@ -16,7 +16,7 @@ from aiopquic.testing.leaks import live_counts
 from aiopquic_webtransport import Session
 from aiopquic_webtransport.testing import WebTransportLoopback
 
-from .support import echo
+from .support import echo, until
 
 STREAMS = int(os.environ.get("AIOPQUIC_SCALE_WT_STREAMS", 8_000))
 SESSIONS = int(os.environ.get("AIOPQUIC_SCALE_WT_SESSIONS", 200))
@@ -68,6 +68,13 @@ async def test_streams_of_a_session_leave_nothing_behind(webtransport: WebTransp
         assert not session.connection.quic._binding.streams
 
 
+def nothing_is_left() -> bool:
+    """No stream, chunk or event; the clients' network thread may still be at work on the last closes."""
+    gc.collect()
+    counts = live_counts()
+    return counts["streams"] == counts["chunks"] == counts["events"] == 0
+
+
 async def test_sessions_leave_nothing_behind(webtransport: WebTransportLoopback):
     """The cost of a session ends with it: those that share a connection, and those that have one each."""
     async with webtransport.serve(echo, max_connections=CONNECTIONS_MAX) as server:
@@ -93,5 +100,4 @@ async def test_sessions_leave_nothing_behind(webtransport: WebTransportLoopback)
         seconds = time.monotonic() - begin
     show("sessions", SESSIONS - SESSIONS // 4, seconds, before, after)
     assert after - before < SESSION_SLACK_BYTES
-    counts = live_counts()
-    assert counts["streams"] == counts["chunks"] == counts["events"] == 0
+    await until(nothing_is_left)

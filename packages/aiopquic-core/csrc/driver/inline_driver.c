@@ -138,7 +138,9 @@ static void send_out(aiopq_driver_t *driver)
 {
     aiopq_engine_t *engine = driver->engine;
     uint64_t now_us = now_of(driver);
-    (void)aiopq_engine_turn(engine, now_us);
+    if (aiopq_engine_turn(engine, now_us)) {
+        now_us = now_of(driver); /* what commands asked for is due from their time on */
+    }
     bool has_sent;
     driver->has_more = aiopq_linux_io_send(&driver->io, SEND_BATCHES, now_us, &has_sent);
     aiopq_engine_flush(engine);
