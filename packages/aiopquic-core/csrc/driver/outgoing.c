@@ -35,9 +35,11 @@ aiopq_run_t *aiopq_outgoing_next(aiopq_outgoing_t *outgoing, size_t *room)
     return run;
 }
 
+/* Of one connection too: whoever gets a batch whole, as another socket of this machine does, looks at the first
+ * datagram alone to see whose it is, and workers that share a port would take others' for their own. */
 static bool is_same_way(const aiopq_run_t *a, const aiopq_run_t *b)
 {
-    return a->interface_index == b->interface_index &&
+    return a->cnx != NULL && a->cnx == b->cnx && a->interface_index == b->interface_index &&
            picoquic_compare_addr((const struct sockaddr *)&a->to, (const struct sockaddr *)&b->to) == 0 &&
            picoquic_compare_addr((const struct sockaddr *)&a->from, (const struct sockaddr *)&b->from) == 0;
 }

@@ -1,7 +1,7 @@
 /* Datagrams that picoquic has prepared and the kernel has not taken yet.
  *
- * What goes to one place in equal sizes leaves by one system call, whichever calls of picoquic prepared it: picoquic
- * itself makes batches of full packets alone, and with DATAGRAM frames no packet is full. picoquic counts what it has
+ * What one connection sends to one place in equal sizes leaves by one system call, whichever calls of picoquic
+ * prepared it: picoquic itself makes batches of full packets alone, and with DATAGRAM frames no packet is full. picoquic counts what it has
  * prepared as sent, so whatever the kernel has no room for is kept. */
 #ifndef AIOPQ_DRIVER_OUTGOING_H
 #define AIOPQ_DRIVER_OUTGOING_H
@@ -17,7 +17,8 @@ typedef struct aiopq_run {
     size_t segment;
     struct sockaddr_storage to, from;
     int interface_index;
-    picoquic_cnx_t *cnx; /* whose datagram is the first; it may be gone before the run is */
+    picoquic_cnx_t
+        *cnx; /* whose they are; it may be gone before the run is. NULL: nobody's (Retry and the like) */
 } aiopq_run_t;
 
 /* The runs that can wait: one, and what could not go with it. */

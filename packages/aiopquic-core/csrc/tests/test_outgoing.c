@@ -17,6 +17,10 @@ static struct sockaddr_storage address(uint32_t host, uint16_t port)
     return result;
 }
 
+/* Compared and never looked into. */
+static picoquic_cnx_t *const one = (picoquic_cnx_t *)0x1000, *const other = (picoquic_cnx_t *)0x2000;
+static picoquic_cnx_t *connection;
+
 /* As picoquic fills it in: `segment` is that of a batch, or the largest packet there could have been. */
 static void add(aiopq_outgoing_t *outgoing, size_t length, size_t segment, uint16_t port)
 {
@@ -27,6 +31,7 @@ static void add(aiopq_outgoing_t *outgoing, size_t length, size_t segment, uint1
     run->length = length;
     run->segment = segment;
     run->to = address(INADDR_LOOPBACK, port);
+    run->cnx = connection;
     aiopq_outgoing_add(outgoing);
 }
 
@@ -43,6 +48,7 @@ static aiopq_outgoing_t made(void)
 {
     aiopq_outgoing_t outgoing;
     CHECK(aiopq_outgoing_init(&outgoing));
+    connection = one;
     return outgoing;
 }
 
@@ -125,6 +131,23 @@ static void another_way_is_another_run(void)
     aiopq_outgoing_dispose(&outgoing);
 }
 
+static void connections_do_not_join(void)
+{
+    aiopq_outgoing_t outgoing = made();
+    add(&outgoing, 1130, 1440, 1);
+    connection = other;
+    add(&outgoing, 1130, 1440, 1);
+    CHECK_EQUAL(outgoing.count, 2);
+    aiopq_outgoing_pop(&outgoing);
+    connection = NULL;
+    add(&outgoing, 1130, 1440, 1);
+    CHECK_EQUAL(outgoing.count, 2);
+    aiopq_outgoing_pop(&outgoing);
+    add(&outgoing, 1130, 1440, 1);
+    CHECK_EQUAL(outgoing.count, 2); /* stateless answers go one by one */
+    aiopq_outgoing_dispose(&outgoing);
+}
+
 static void no_more_than_the_kernel_takes(void)
 {
     aiopq_outgoing_t outgoing = made();
@@ -160,6 +183,7 @@ static const test_case_t cases[] = {
     TEST(batches_of_one_size_join),
     TEST(batches_of_two_sizes_do_not_join),
     TEST(another_way_is_another_run),
+    TEST(connections_do_not_join),
     TEST(no_more_than_the_kernel_takes),
     TEST(a_packet_has_room_or_must_wait),
 };
