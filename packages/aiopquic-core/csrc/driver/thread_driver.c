@@ -104,7 +104,7 @@ static void run(aiopq_driver_t *driver)
         bool has_worked = aiopq_engine_turn(engine, now_us);
         if (has_worked) {
             /* What commands asked for is due from their time on, which is later than the turn's. */
-            now_us = picoquic_get_quic_time(engine->quic);
+            engine->now_us = now_us = picoquic_get_quic_time(engine->quic);
         }
         bool has_sent;
         bool has_more = aiopq_linux_io_send(&driver->io, SEND_BATCHES, now_us, &has_sent);
