@@ -139,8 +139,7 @@ class QuicConfiguration:
     """``"thread"``: a network thread of its own, for throughput. ``"inline"``: the asyncio loop moves the datagrams
     itself, for the lowest latency of small messages and for many idle connections; Linux only."""
     spin_time: float = 50e-6
-    """Seconds that the network thread looks for more work before it sleeps; between two looks it gives its core to
-    whoever wants it, and where it finds nothing it soon sleeps at once. 0 spares the CPU and costs latency."""
+    "Seconds that the network thread looks for more work before it sleeps, if that pays; 0 costs latency, and less CPU."
     congestion_control_options: str | None = None
     """For bbr and bbr1: "T" and microseconds, the round-trip time behind a Wi-Fi that is suspended at times; "Q" and
     a number, the quantum ratio; "T100000Q2.5" is both."""
