@@ -40,8 +40,8 @@ def connect(server, **settings):
 
 
 async def datagrams():
-    """Sent once, in any order, with a word about what became of them."""
-    async with serve() as server, connect(server) as client:
+    """Sent once, in any order, with a word about what became of them; here in front of every stream."""
+    async with serve() as server, connect(server, datagram_priority=0) as client:
         fate = await client.send_datagram(b"quick", track=True)
         print("datagram back:", await client.receive_datagram(), "of", client.max_datagram_size, "at most")
         print("its fate:", await fate.wait())

@@ -225,6 +225,7 @@ aiopq_status_t aiopq_settings_create_quic(aiopq_engine_t *engine, const aiopq_co
     }
     set_transport_parameters(quic, config);
     picoquic_set_default_idle_timeout(quic, config->idle_timeout_ms);
+    picoquic_set_default_datagram_priority(quic, config->datagram_priority);
     picoquic_set_default_handshake_timeout(quic, config->handshake_timeout_us);
     if (config->key_update_interval != 0) {
         picoquic_set_default_crypto_epoch_length(quic, config->key_update_interval);

@@ -112,6 +112,7 @@ class EngineSettings:
     datagram_receive_bytes: int = 1 << 18
     "What a UDP socket of Linux holds by default (208 KiB), rounded up: who copes with that one copes with this."
     datagram_max_payload: int = 0
+    datagram_priority: int = 9
     "0: what the peer and the path take."
     send_budget_stream: int = 1 << 22
     send_budget_conn: int = 1 << 22

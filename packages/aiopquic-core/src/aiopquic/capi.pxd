@@ -309,6 +309,7 @@ cdef extern from "aiopquic/config.h" nogil:
         uint64_t max_streams_uni
         uint32_t max_datagram_frame_size
         uint64_t send_budget_stream, send_budget_conn, datagram_queue_bytes, datagram_receive_bytes
+        uint8_t datagram_priority
         uint32_t datagram_max_payload
         size_t command_capacity
 

@@ -127,3 +127,23 @@ def test_connection_id_length(length: int):
 def test_what_is_refused(settings: dict[str, Any], words: str):
     with pytest.raises(ConfigurationError, match=words):
         aiopquic.QuicConfiguration(**settings)
+
+
+@pytest.mark.parametrize(("priority", "is_first"), [(0, True), (200, False)])
+@simulated(seed=4, link=Link(mbps=2, delay=0.01, queue_bytes=20_000))
+async def test_datagrams_before_streams_or_behind(network: SimulatedNetwork, priority: int, is_first: bool):
+    """A datagram that is sent behind a large write overtakes it, or waits for it."""
+    async with connected(network, datagram_priority=priority) as (client, peer):
+        uploading = asyncio.create_task(upload(client, 1_000_000))
+        await asyncio.sleep(0.5)  # the stream has the link, for four seconds
+        start = network.time
+        await client.send_datagram(b"news")
+        assert await peer.receive_datagram() == b"news"
+        assert (network.time - start < 1) is is_first
+        await uploading
+
+
+@pytest.mark.parametrize("priority", [-1, 256, 1.5, None])
+def test_datagram_priority_that_cannot_be(priority: Any):
+    with pytest.raises(ConfigurationError, match="datagram_priority is 0 to 255"):
+        aiopquic.QuicConfiguration(datagram_priority=priority)

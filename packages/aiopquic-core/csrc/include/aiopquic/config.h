@@ -164,6 +164,7 @@ typedef struct aiopq_config {
     uint64_t send_budget_conn;       /* bytes that may wait in one connection */
     uint64_t datagram_queue_bytes;   /* that may wait to be sent in one connection */
     uint64_t datagram_receive_bytes; /* that may wait for the application in one connection */
+    uint8_t datagram_priority;       /* among the streams': 0 is sent first */
     uint32_t datagram_max_payload;   /* largest datagram that is taken; 0: what peer and path take */
     size_t command_capacity;         /* commands that may wait; 0: no limit */
 } aiopq_config_t;

@@ -218,4 +218,5 @@ cdef fill_limits(aiopq_config_t *config, settings):
     config.datagram_queue_bytes = settings.datagram_queue_bytes
     config.datagram_receive_bytes = settings.datagram_receive_bytes
     config.datagram_max_payload = settings.datagram_max_payload
+    config.datagram_priority = settings.datagram_priority
     config.command_capacity = settings.command_capacity

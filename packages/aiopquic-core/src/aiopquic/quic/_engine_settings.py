@@ -104,6 +104,7 @@ def engine_settings(
         max_datagram_frame_size=configuration.max_datagram_frame_size or 0,
         datagram_queue_bytes=configuration.datagram_ring_bytes,
         datagram_max_payload=configuration.datagram_max_payload or 0,
+        datagram_priority=configuration.datagram_priority,
         send_budget_stream=configuration.stream_ring_cap,
         send_budget_conn=configuration.tx_max_queued_bytes or _UNLIMITED,
         command_capacity=configuration.event_ring_capacity or 0,

@@ -205,6 +205,8 @@ class QuicConfiguration:
     "socket.AF_INET or socket.AF_INET6 to use only that family."
     datagram_ring_bytes: int = 1 << 16
     "Bytes of datagrams that may wait to be sent on one connection; each counts up to 24 more than it has."
+    datagram_priority: int = 9
+    "Among the streams of the connection: 0 is sent first, 255 last; streams have 9 unless they are given another."
     datagram_max_payload: int | None = 1200
     "Bytes of the largest datagram to send, so that it is the same on almost every path. None: what peer and path take."
     initial_stream_window: int = 1 << 16
@@ -328,32 +330,29 @@ class QuicConfiguration:
             self._require("keep_alive_interval", 0.001, 10**6, "seconds, or None", is_whole=False)
 
     def _validate_numbers(self) -> None:
-        for name in ("max_data", "max_stream_data"):
+        for name in ("max_data", "max_stream_data", "initial_stream_window"):
             self._require(name, 1, _MAX_VARINT, "bytes")
-        self._require("initial_stream_window", 1, _MAX_VARINT, "bytes")
         for name in ("max_streams_uni", "max_streams_bidi"):
             self._require(name, 0, 1 << 60, "streams")
         self._require("stream_ring_cap", 1, 1 << 40, "bytes")
         self._require("max_paths", 1, 8, "paths")
         self._require("connection_id_length", 4, 20, "bytes")
-        if self.max_congestion_window is not None:
-            self._require("max_congestion_window", 15360, 1 << 40, "bytes, or None")
         self._require("max_connections", 1, 1 << 24, "connections")
         self._require("half_open_limit", 1, 1 << 24, "handshakes")
-        if self.tx_max_queued_bytes is not None:
-            self._require("tx_max_queued_bytes", 0, 1 << 50, "bytes, or None")
-        if self.socket_buffer_size is not None:
-            self._require("socket_buffer_size", 1, 1 << 30, "bytes, or None")
         self._require("spin_time", 0, 0.01, "seconds", is_whole=False)
-        if self.event_ring_capacity is not None:
-            self._require("event_ring_capacity", 1, 1 << 31, "commands, or None")
-        if self.key_update_interval is not None:
-            self._require("key_update_interval", 1, _MAX_KEY_UPDATE_INTERVAL, "packets, or None")
-        if self.max_datagram_frame_size is not None:
-            self._require("max_datagram_frame_size", 0, (1 << 32) - 1, "bytes, or None")
         self._require("datagram_ring_bytes", 4096, 1 << 40, "bytes")
-        if self.datagram_max_payload is not None:
-            self._require("datagram_max_payload", 1, 65535, "bytes, or None")
+        self._require("datagram_priority", 0, 255, "(0 is sent first)")
+        for name, low, high, unit in (
+            ("max_congestion_window", 15360, 1 << 40, "bytes"),
+            ("tx_max_queued_bytes", 0, 1 << 50, "bytes"),
+            ("socket_buffer_size", 1, 1 << 30, "bytes"),
+            ("event_ring_capacity", 1, 1 << 31, "commands"),
+            ("key_update_interval", 1, _MAX_KEY_UPDATE_INTERVAL, "packets"),
+            ("max_datagram_frame_size", 0, (1 << 32) - 1, "bytes"),
+            ("datagram_max_payload", 1, 65535, "bytes"),
+        ):
+            if getattr(self, name) is not None:
+                self._require(name, low, high, f"{unit}, or None")
 
     def _require(self, name: str, low: float, high: float, unit: str, is_whole: bool = True) -> None:
         value = getattr(self, name)

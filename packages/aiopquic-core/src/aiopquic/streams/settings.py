@@ -32,6 +32,7 @@ class SharedSettings(TypedDict, total=False):
     max_congestion_window: int | None
     spin_bit: bool
     datagram_max_payload: int | None
+    datagram_priority: int
     datagram_ring_bytes: int
     driver: str
     event_ring_capacity: int | None
