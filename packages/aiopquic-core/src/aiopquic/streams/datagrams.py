@@ -195,9 +195,8 @@ class Datagrams:
         first = await self.receive()
         if first is None:
             return []
-        self._arrived.extend(self._binding.take_datagrams())
-        datagrams = [first, *self._arrived]
-        self._arrived.clear()
+        datagrams = [first, *(self._arrived or ()), *self._binding.take_datagrams()]
+        self._arrived = None
         return datagrams
 
     def readable(self) -> None:
@@ -221,18 +220,18 @@ class Datagrams:
 class IncomingDatagrams:
     """Iterates over the peer's datagrams."""
 
-    __slots__ = ("_arrived", "_datagrams")
+    __slots__ = ("_datagrams",)
 
     def __init__(self, datagrams: Datagrams) -> None:
         self._datagrams = datagrams
-        self._arrived = datagrams._arrived
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._arrived:
-            return self._arrived.popleft()
+        arrived = self._datagrams._arrived
+        if arrived:
+            return arrived.popleft()
         datagram = await self._datagrams.receive()
         if datagram is None:
             raise StopAsyncIteration
