@@ -38,6 +38,12 @@ def test_without_a_network_thread(api: str, make_job: MakeJob):
     assert measure_in_process(make_job("echo", api=api, driver="inline", is_one_process=False))["p50_us"] > 0
 
 
+@pytest.mark.parametrize("api", [name for name, api in APIS.items() if api.has_workers])
+def test_with_workers(api: str, make_job: MakeJob):
+    figures = measure_in_process(make_job("handshakes", api=api, driver="thread", workers=2, is_one_process=False))
+    assert figures["per_s"] > 0
+
+
 @pytest.mark.parametrize("size", [1, 8191, 1 << 20])
 def test_takes_sizes_of_any_kind(size: int, make_job: MakeJob):
     assert measure_once(make_job("both", size=size))["mbit_per_s"] > 0

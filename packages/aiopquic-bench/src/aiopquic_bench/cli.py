@@ -87,6 +87,7 @@ def run_(
     driver: Annotated[
         str, typer.Option(help="thread: a network thread for each engine; inline: the loop does it.")
     ] = "thread",
+    workers: Annotated[int, typer.Option(help="Engines of the server, each with a network thread, on one port.")] = 1,
     cc: Annotated[
         str | None, typer.Option("--cc", help="Congestion control: bbr1, cubic, newreno, ...; aiopquic's own default.")
     ] = None,
@@ -110,6 +111,7 @@ def run_(
         case or (),
         api=api,
         driver=driver,
+        workers=workers,
         congestion_control=cc,
         sizes=size or (),
         duration=duration,

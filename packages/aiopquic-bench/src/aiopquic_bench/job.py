@@ -35,6 +35,8 @@ class Job:
     "Seconds before, that are not."
     patience: float = 15.0
     "Seconds beyond both after which the measurement has stalled."
+    workers: int = 1
+    "Engines of the server."
     is_one_process: bool = False
     certificates: str = ""
     "The folder with the server's certificate and key."
@@ -94,4 +96,4 @@ class Job:
             idle_timeout=self.idle_timeout,
             max_streams_bidi=MAX_STREAMS,
         )
-        return api_named(self.api).serve(handler, configuration)
+        return api_named(self.api).serve(handler, configuration, self.workers)

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic.configuration import QuicConfiguration
+from aiopquic.quic.workers import check_workers
 from aiopquic_bench.apis import api_named
 from aiopquic_bench.cases import CASES, Case, cases_named
 from aiopquic_bench.job import Job
@@ -77,6 +78,7 @@ class Plan:
 
     api: str
     driver: str
+    workers: int
     congestion_control: str
     duration: float
     repeats: int
@@ -93,6 +95,7 @@ class Plan:
         *,
         api: str = "streams",
         driver: str = "thread",
+        workers: int = 1,
         congestion_control: str | None = None,
         sizes: Sequence[str] = (),
         duration: float | None = None,
@@ -119,6 +122,7 @@ class Plan:
         return cls(
             api=api,
             driver=checked_driver(driver),
+            workers=_checked_workers(workers, api, driver),
             congestion_control=checked_algorithm(congestion_control),
             duration=checked_duration(duration),
             repeats=checked_repeats(repeats),
@@ -133,6 +137,7 @@ class Plan:
             case=case.name,
             api=self.api,
             driver=self.driver,
+            workers=self.workers,
             congestion_control=self.congestion_control,
             size=size,
             duration=self.duration,
@@ -146,6 +151,7 @@ class Plan:
         return {
             "api": self.api,
             "driver": self.driver,
+            "workers": self.workers,
             "congestion_control": self.congestion_control,
             "duration": self.duration,
             "repeats": self.repeats,
@@ -176,6 +182,16 @@ def checked_driver(name: str) -> str:
     except ConfigurationError as error:
         raise UsageProblem(f"--driver {name}: {error}") from None
     return name
+
+
+def _checked_workers(count: int, api: str, driver: str) -> int:
+    if count != 1 and not api_named(api).has_workers:
+        raise UsageProblem(f"--workers {count}: a server of --api {api} has one engine")
+    try:
+        check_workers(count, QuicConfiguration(is_client=False, driver=driver))
+    except ConfigurationError as error:
+        raise UsageProblem(f"--workers {count}: {error}") from None
+    return count
 
 
 def checked_algorithm(name: str | None, *, is_simulated: bool = False) -> str:

@@ -118,7 +118,7 @@ def connect_early(port: int, configuration: QuicConfiguration) -> AbstractAsyncC
 
 
 @asynccontextmanager
-async def serve(handler: Handler, configuration: QuicConfiguration) -> AsyncIterator[Server]:
+async def serve(handler: Handler, configuration: QuicConfiguration, workers: int) -> AsyncIterator[Server]:
     """Serve on a port that the system chooses."""
     tasks: set[asyncio.Future[None]] = set()
 
@@ -129,7 +129,7 @@ async def serve(handler: Handler, configuration: QuicConfiguration) -> AsyncIter
         task.add_done_callback(tasks.discard)
         return protocol
 
-    server = await asyncio_serve(HOST, 0, configuration=configuration, create_protocol=create)
+    server = await asyncio_serve(HOST, 0, configuration=configuration, create_protocol=create, workers=workers)
     try:
         yield server
     finally:

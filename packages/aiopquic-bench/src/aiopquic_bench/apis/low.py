@@ -261,8 +261,8 @@ def finish() -> None:
 
 
 @asynccontextmanager
-async def serve(handler: Handler, configuration: QuicConfiguration) -> AsyncIterator[Server]:
-    """Serve on a port that the system chooses."""
+async def serve(handler: Handler, configuration: QuicConfiguration, _: int) -> AsyncIterator[Server]:
+    """Serve on a port that the system chooses, with one engine."""
     transport = LowTransport(configuration, handler)
     try:
         yield transport

@@ -51,9 +51,12 @@ class Api:
 
     connect: Callable[[int, QuicConfiguration], AbstractAsyncContextManager[Connection]]
     "Takes the port on this host."
-    serve: Callable[[Handler, QuicConfiguration], AbstractAsyncContextManager[Server]]
+    serve: Callable[[Handler, QuicConfiguration, int], AbstractAsyncContextManager[Server]]
+    "The number is that of workers, 1 where ``has_workers`` is False."
     has_datagrams: bool
     "Its connections have ``send_datagram`` and ``incoming_datagrams``."
+    has_workers: bool = True
+    "Its servers can have several engines on one port."
     connect_early: Callable[[int, QuicConfiguration], AbstractAsyncContextManager[Connection]] | None = None
     "The same, before the handshake is complete; None where there is none."
     finish: Callable[[], None] = lambda: None

@@ -18,7 +18,8 @@ def connect(port: int, configuration: QuicConfiguration) -> AbstractAsyncContext
     return cast("AbstractAsyncContextManager[Connection]", opening)
 
 
-def serve(handler: Handler, configuration: QuicConfiguration) -> AbstractAsyncContextManager[Server]:
+def serve(handler: Handler, configuration: QuicConfiguration, workers: int) -> AbstractAsyncContextManager[Server]:
     """Serve on a port that the system chooses."""
-    opening = aiopquic.serve(cast("aiopquic.streams.server.Handler", handler), HOST, 0, configuration=configuration)
+    handle = cast("aiopquic.streams.server.Handler", handler)
+    opening = aiopquic.serve(handle, HOST, 0, configuration=configuration, workers=workers)
     return cast("AbstractAsyncContextManager[Server]", opening)

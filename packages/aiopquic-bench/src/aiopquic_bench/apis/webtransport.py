@@ -44,11 +44,11 @@ async def connect(port: int, configuration: QuicConfiguration) -> AsyncIterator[
         yield SessionConnection(session)
 
 
-def serve(handler: Handler, configuration: QuicConfiguration) -> AbstractAsyncContextManager[Server]:
+def serve(handler: Handler, configuration: QuicConfiguration, workers: int) -> AbstractAsyncContextManager[Server]:
     """Serve on a port that the system chooses."""
 
     async def app(request: Request) -> None:
         await handler(SessionConnection(await request.accept()))
 
-    opening = aiopquic_webtransport.serve(app, HOST, 0, configuration=configuration)
+    opening = aiopquic_webtransport.serve(app, HOST, 0, configuration=configuration, workers=workers)
     return cast("AbstractAsyncContextManager[Server]", opening)

@@ -33,6 +33,7 @@ _OPTIONS = {
     "run": {
         "api": "api",
         "driver": "driver",
+        "workers": "workers",
         "congestion_control": "cc",
         "duration": "duration",
         "repeats": "repeats",
