@@ -141,6 +141,12 @@ async def test_the_peer_resumes_and_sends_early_data(sides: Sides):
         assert second.early_data_accepted
 
 
+async def test_an_early_handler_answers_the_peer(sides: Sides):
+    """Where the handler begins with the data, and may answer before the peer's handshake is complete."""
+    async with sides.visited(visits=2, early_data=True, wait_connected=False):
+        assert [connection.early_data_accepted for connection in sides.accepted] == [False, True]
+
+
 async def test_the_peer_resumes_where_early_data_is_refused(sides: Sides):
     """Their data comes all the same, once."""
     async with sides.visited(visits=2):

@@ -1,8 +1,8 @@
 """The events of picoquic's qlog in the terms of qlog's present drafts.
 
 picoquic writes the first drafts' form: arrays, microseconds, its own names. The drafts of today
-(draft-ietf-quic-qlog-main-schema, draft-ietf-quic-qlog-quic-events) have objects, milliseconds and a schema for each event.
-What they have no word for keeps picoquic's name as a further field, which the drafts allow.
+(draft-ietf-quic-qlog-main-schema, draft-ietf-quic-qlog-quic-events) have objects, milliseconds and a schema for each
+event. What they have no word for keeps picoquic's name as a further field, which the drafts allow.
 """
 
 from __future__ import annotations
