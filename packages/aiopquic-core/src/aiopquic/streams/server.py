@@ -50,8 +50,8 @@ def serve(
 
     ``handler`` is called with each connection once its handshake is complete (or see ``wait_connected``), in a task
     that the server owns. When it returns, the connection is closed with code 0, after the peer has acknowledged the
-    streams that were finished (see :meth:`Connection.aclose`). When it raises, that is logged (``aiopquic.server``), the
-    connection is closed with :data:`HANDLER_FAILED`, and nothing else happens; the end of its own connection is no
+    streams that were finished (see :meth:`Connection.aclose`). When it raises, that is logged (``aiopquic.server``),
+    the connection is closed with :data:`HANDLER_FAILED`, and nothing else happens; the end of its own connection is no
     error.
 
     Args:
