@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,7 +16,8 @@ from aiopquic.exceptions import CloseKind, ConfigurationError, QuicConnectionErr
 from aiopquic.streams.server import HANDLER_FAILED
 from aiopquic.testing.simnet import Link, SimulatedNetwork, simulated
 
-from .support import ALPN, Ends, echo
+from ..support import until
+from .support import ALPN, Ends, echo, soon
 
 DELAY = 0.05
 "Of each direction."
@@ -275,3 +276,69 @@ async def test_what_is_not_known_yet(network: SimulatedNetwork):
 async def test_where_it_makes_no_sense(ends: Ends, settings: dict[str, Any], reason: str):
     with pytest.raises(ConfigurationError, match=reason):
         ends.serve(echo, wait_connected=False, **settings)
+
+
+class Recorder(asyncio.DatagramProtocol):
+    """A relay on the path to a server, which keeps what the client sends.
+
+    It holds the server's answers back until two datagrams have come: the second one has what was written.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server = ("127.0.0.1", port)
+        self._client: tuple[str, int] | None = None
+        self._held: list[bytes] = []
+        self.recording: list[bytes] = []
+        self.transport: asyncio.DatagramTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        if address == self._server:
+            self._held.append(data)
+        else:
+            self._client = address
+            self.recording.append(data)
+            self.transport.sendto(data, self._server)
+        if len(self.recording) > 1:
+            for answer in self._held:
+                self.transport.sendto(answer, self._client)
+            self._held.clear()
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["early", "behind the handshake"])
+async def test_a_recording(ends: Ends, waits: bool):
+    """Sent again by somebody else, it reaches handlers that begin early, and them alone (RFC 9001 section 9.2)."""
+    requests: list[tuple[bytes, bool]] = []
+
+    async def handle(connection: aiopquic.Connection) -> None:
+        stream = await connection.accept_stream(bidirectional=True)
+        requests.append((await stream.read_all(), connection.is_connected))
+        await stream.write(b"done", end_stream=True)
+        await connection.wait_connected()
+
+    loop = asyncio.get_running_loop()
+    store = aiopquic.SessionStore()
+    async with ends.serve(handle, early_data=True, wait_connected=waits, handshake_timeout=1) as server:
+        _, relay = await loop.create_datagram_endpoint(lambda: Recorder(server.port), ("127.0.0.1", 0))
+        for request, port in ((b"first", server.port), (b"again", relay.transport.get_extra_info("sockname")[1])):
+            async with aiopquic.connect(
+                "127.0.0.1", port, alpn=ALPN, cafile=ends.certificates.good.cert, session_store=store,
+                wait_connected=False
+            ) as client:  # fmt: skip
+                stream = await client.open_stream()
+                await stream.write(request, end_stream=True)
+                assert await soon(stream.read_all()) == b"done"
+                await client.wait_connected()
+            await aiopquic.close_idle_engines()
+        assert client.early_data_accepted
+        relay.transport.close()
+        other, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=("127.0.0.1", server.port))
+        for datagram in relay.recording:
+            other.sendto(datagram)
+        await until(lambda: server.stats().handshakes_failed == 1, "the end of what the recording began")
+        other.close()
+        assert server.connections == []
+    assert [request for request, _ in requests] == [b"first", b"again"] + [b"again"] * (not waits)
+    assert requests[-1][1] is waits  # nobody completes a handshake with a recording
