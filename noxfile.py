@@ -30,6 +30,7 @@ nox.options.sessions = [
     "gate",
     "browsers",
     "network",
+    "qlog",
     "tests",
     "isolation",
     "wheels",
@@ -43,7 +44,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 PACKAGES = ("aiopquic-core", "aiopquic-webtransport", "aiopquic-bench")
 PYTHONS = ("3.11", "3.12", "3.13")
 # What only the sessions of the same names can run: words of `pytest -m`.
-EVERYWHERE = "not native and not release and not browser and not wtpeers and not network"
+EVERYWHERE = "not native and not release and not browser and not wtpeers and not network and not qlog"
 JOBS = str(min(os.cpu_count() or 1, 4))
 # One compilation of picoquic serves every build, those from source distributions too.
 ENV = {
@@ -283,6 +284,15 @@ def browsers(session: nox.Session) -> None:
     pytest(session, "-m", "browser", "packages/aiopquic-webtransport/tests/browsers")
 
 
+def cargo_build(session: nox.Session, sources: Path, folder: Path, program: str) -> Path:
+    """Build a Rust program of the tests; returns it."""
+    # Without its Cargo.lock: what it depends on is newer than it, and no concern of ours.
+    shutil.copytree(sources, folder / "source", dirs_exist_ok=True)
+    session.run("cargo", "build", "--quiet", "--manifest-path", str(folder / "source" / "Cargo.toml"),
+                "--target-dir", str(folder / "target"), external=True)  # fmt: skip
+    return folder / "target" / "debug" / program
+
+
 @nox.session(venv_backend="none")
 def wtpeers(session: nox.Session) -> None:
     """WebTransport against webtransport-go and Rust's wtransport, both roles; builds them (minutes at first)."""
@@ -291,13 +301,21 @@ def wtpeers(session: nox.Session) -> None:
     sources = ROOT / "packages" / "aiopquic-webtransport" / "tests" / "peers"
     with session.chdir(sources / "go"):
         session.run("go", "build", "-o", str(folder / "go"), ".", external=True)
-    # Without its Cargo.lock: what it depends on is newer than it, and no concern of ours.
-    shutil.copytree(sources / "rust", folder / "source", dirs_exist_ok=True)
-    session.run("cargo", "build", "--quiet", "--manifest-path", str(folder / "source" / "Cargo.toml"),
-                "--target-dir", str(folder / "target"), external=True)  # fmt: skip
-    shutil.copy(folder / "target" / "debug" / "peer", folder / "rust")
+    shutil.copy(cargo_build(session, sources / "rust", folder, "peer"), folder / "rust")
     pytest(session, "-m", "wtpeers", "packages/aiopquic-webtransport/tests/test_peers.py",
            AIOPQUIC_WT_PEERS=str(folder))  # fmt: skip
+
+
+@nox.session(venv_backend="none")
+def qlog(session: nox.Session) -> None:
+    """Our qlog files, converted, before Cloudflare's qlog crate; builds it where there is cargo (a minute at first)."""
+    if shutil.which("cargo") is None:
+        session.skip("there is no cargo to build the reader with")
+    folder = BUILD / "qlog"
+    program = cargo_build(session, ROOT / "packages" / "aiopquic-core" / "tests" / "peers" / "qlog-reader", folder,
+                          "qlog-reader")  # fmt: skip
+    pytest(session, "-m", "qlog", "packages/aiopquic-core/tests/test_qlog_convert.py",
+           AIOPQUIC_QLOG_READER=str(program))  # fmt: skip
 
 
 # Who is no administrator may be one in a namespace of users, where that is permitted.

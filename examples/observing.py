@@ -53,6 +53,8 @@ def read_logs():
     files = list(FOLDER.glob("*.qlog"))
     events = [event["event"] for path in files for event in qlog.load(path)]
     print("qlog files:", len(files), "- with packets:", "packet_sent" in events)
+    done = qlog.convert(files[0], FOLDER / "first.sqlog")
+    print("for other tools:", done.complete, "-", "quic:packet_sent" in (FOLDER / "first.sqlog").read_text())
 
 
 def commands():

@@ -26,11 +26,22 @@ TIME_LIMIT = 100
 
 #: What an example says when everything went well, beside what is different in every run.
 SAID = {
-    "sessions": ["resumed: [False, True]", "early data accepted: True", "Retry packets for three visits: 1"],
+    "sessions": [
+        "resumed: [False, True]",
+        "early data accepted: True",
+        "answered, known",
+        "Retry packets for three visits: 1",
+    ],
     "tls": ["the client is known: True", "name encrypted: True", "renewed: True", "key log: True"],
     "transport": ["its fate: acked", "reset in return with code 7", "localhost is in"],
     "paths": ["moved to 10.9.1.1 with 3000000 bytes arrived", "from 10.8.0.1 to 10.8.0.2", "paths: 1"],
-    "observing": ["the server's handshakes: 1", "qlog files: 2 - with packets: True", "doctor says something: True"],
+    "packets": ["packets marked: True - told to us: True", "three times what came: True", "0.1 s", "moved: True"],
+    "observing": [
+        "the server's handshakes: 1",
+        "qlog files: 2 - with packets: True",
+        "other tools: True - True",
+        "doctor says something: True",
+    ],
 }
 
 

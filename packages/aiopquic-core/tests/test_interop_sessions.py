@@ -17,6 +17,7 @@ import pytest
 
 import aiopquic
 from aiopquic._driver import uses_portable_loop
+from aiopquic.exceptions import CloseKind
 from aiopquic.quic.configuration import QUIC_V1, QUIC_V2
 from aiopquic.testing import dev_authority
 
@@ -38,14 +39,22 @@ class Sides:
         authority = dev_authority()
         self.authority = folder / "authority.pem"
         self.authority.write_bytes(authority.certificate_pem)
+        self._authority = authority
         self.server_files = authority.issue().write(folder / "server")
         self.client_files = authority.issue(["a client"], usage="client").write(folder / "client")
         self.accepted: list[aiopquic.Connection] = []
+        self.heard: dict[str, dict[str, Any]] = {}
+        "What theirs has told, the last of each kind."
         self._told: asyncio.StreamReader
+
+    def issue(self, names: list[str], folder: Path) -> tuple[Path, Path]:
+        return self._authority.issue(names).write(folder)
 
     async def told(self, event: str) -> dict[str, Any]:
         while line := await self._told.readline():
-            if (said := json.loads(line))["event"] == event:
+            said: dict[str, Any] = json.loads(line)
+            self.heard[said["event"]] = said
+            if said["event"] == event:
                 return said
         raise AssertionError(f"the peer is gone before it told of {event!r}")
 
@@ -141,6 +150,12 @@ async def test_the_peer_resumes_and_sends_early_data(sides: Sides):
         assert second.early_data_accepted
 
 
+async def test_an_early_handler_answers_the_peer(sides: Sides):
+    """Where the handler begins with the data, and may answer before the peer's handshake is complete."""
+    async with sides.visited(visits=2, early_data=True, wait_connected=False):
+        assert [connection.early_data_accepted for connection in sides.accepted] == [False, True]
+
+
 async def test_the_peer_resumes_where_early_data_is_refused(sides: Sides):
     """Their data comes all the same, once."""
     async with sides.visited(visits=2):
@@ -189,3 +204,29 @@ async def test_the_peer_shows_a_certificate(sides: Sides):
     async with sides.visited(theirs={"shows": True}, **asking):
         expected = ssl.PEM_cert_to_DER_cert(sides.client_files[0].read_text())
         assert sides.accepted[0].peer_certificate == expected
+
+
+async def test_the_peer_asks_for_a_name(sides: Sides, tmp_path: Path):
+    """Theirs verifies the name: the certificate without one is for localhost."""
+    named = {"b.example": sides.issue(["b.example"], tmp_path / "b")}
+    async with sides.visited(theirs={"server_name": "b.example"}, certificates=named):
+        assert sides.accepted[0].server_name == "b.example"
+
+
+async def test_the_peer_keeps_to_our_idle_timeout(sides: Sides):
+    """It waits a minute by itself; the smaller of both counts (RFC 9000 section 10.1)."""
+    async with sides.visited(theirs={"stays": True}, idle_timeout=1):
+        assert sides.heard["ended"]["reason"] == "Idle timeout"
+        assert (await sides.accepted[0].wait_closed()).kind is CloseKind.IDLE_TIMEOUT
+
+
+async def test_keep_alive_holds_what_the_peer_would_end(sides: Sides):
+    """Our pings come before a second of its patience is over, three times at least."""
+    async with sides.theirs("server", idle_timeout=1):
+        port = (await sides.told("listening"))["port"]
+        settings = {"server_name": "localhost", "cafile": sides.authority, "keep_alive_interval": 0.3}
+        async with aiopquic.connect("127.0.0.1", port, alpn=[ALPN], **settings) as connection:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(3):
+                    await connection.wait_closed()
+            await connection.ping()

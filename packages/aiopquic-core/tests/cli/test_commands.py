@@ -391,3 +391,24 @@ def test_the_server_goes_away(tmp_path: Path) -> None:
     assert process.returncode == 3
     assert "was lost" in err
     assert part_of(target).stat().st_size > 0
+
+
+def test_qlog_is_converted(run: Run, tmp_path: Path) -> None:
+    """Beside the file, once; what is no such file is told, and nothing is written."""
+    source = tmp_path / "a.qlog"
+    source.write_text(
+        '{ "qlog_version": "draft-00", "title": "picoquic", "traces": [\n'
+        '{ "event_fields": ["relative_time", "category", "event", "data"],\n"events": [\n'
+        '[1, "info", "message", { "message": "a"}],\n[2, "in'
+    )
+    done = run("qlog", str(source))
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"{tmp_path / 'a.sqlog'}: 1 events, of a file that was cut off\n"
+    again = run("qlog", str(source))
+    assert again.code == 2
+    assert "overwrite it with --force" in again.err
+    assert run("qlog", str(source), "--force").code == 0
+    wrong = run("qlog", str(tmp_path / "a.sqlog"), "--output", str(tmp_path / "b.sqlog"))
+    assert wrong.code == 1
+    assert "not a file of qlog_dir" in wrong.err
+    assert not (tmp_path / "b.sqlog").exists()

@@ -36,6 +36,8 @@ class Protocol(asyncio_api.QuicConnectionProtocol):  # type: ignore[name-defined
                 retried=self._quic._retry_source_connection_id is not None,
                 has_certificate=self._quic.tls._peer_certificate is not None,
             )
+        if isinstance(event, events.ConnectionTerminated):
+            tell("ended", code=event.error_code, reason=event.reason_phrase)
         if role == "client":
             super().quic_event_received(event)  # to the readers
         elif isinstance(event, events.StreamDataReceived):
@@ -45,6 +47,8 @@ class Protocol(asyncio_api.QuicConnectionProtocol):  # type: ignore[name-defined
 
 def configured(**more: Any) -> Any:
     configuration = QuicConfiguration(alpn_protocols=[ALPN], is_client=role == "client", **more)
+    if "idle_timeout" in settings:
+        configuration.idle_timeout = settings["idle_timeout"]
     if "versions" in settings:
         configuration.supported_versions = settings["versions"]
     if "certificate" in settings:
@@ -83,7 +87,7 @@ async def serve() -> None:
 async def visit(tickets: list[Any]) -> None:
     configuration = configured(session_ticket=tickets.pop() if tickets else None)
     configuration.load_verify_locations(settings["cafile"])
-    configuration.server_name = "localhost"
+    configuration.server_name = settings.get("server_name", "localhost")
     async with asyncio_api.connect(
         settings["host"],
         settings["port"],
@@ -97,6 +101,8 @@ async def visit(tickets: list[Any]) -> None:
         writer.write_eof()
         tell("echo", text=(await reader.read()).decode())
         await client.ping()  # what comes behind the handshake has come
+        if settings.get("stays"):
+            await client.wait_closed()
 
 
 async def main() -> None:

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 
 import typer
 
-from aiopquic import doctor
+from aiopquic import doctor, qlog
 from aiopquic import versions as version_table
 from aiopquic.cli import copying, demo, serving
 from aiopquic.cli.devcert import ensure_certificate
-from aiopquic.cli.errors import ExitCode, UsageProblem, problem_of
+from aiopquic.cli.errors import ExitCode, Problem, UsageProblem, problem_of
 from aiopquic.cli.location import DEFAULT_PORT, Location
 from aiopquic.cli.outcome import Outcome
 from aiopquic.cli.paths import printable
@@ -259,6 +259,27 @@ def certificate_(
         certificate, key = made.write(folder)
         print(f"certificate  {certificate}\nkey          {key}\nsha256       {made.sha256.hex()}")
         print(f"for a page   {made.for_pages}")
+
+
+@app.command("qlog")
+def qlog_(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A qlog file that aiopquic wrote.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="FILE with .sqlog at its end when left out.")
+    ] = None,
+    force: ForceOption = False,
+) -> None:
+    """Convert a qlog file to the present drafts' form (JSON-SEQ), which tools of others read."""
+    target = source.with_suffix(".sqlog") if output is None else output
+    with _problems_told():
+        if target.exists() and not force:
+            raise UsageProblem(f"{target} exists: choose another with --output, or overwrite it with --force")
+        try:
+            done = qlog.convert(source, target)
+        except ValueError as error:
+            raise Problem(str(error)) from None
+    cut_off = "" if done.complete else ", of a file that was cut off"
+    print(f"{target}: {done.events} events{cut_off}")
 
 
 @app.command("demo")

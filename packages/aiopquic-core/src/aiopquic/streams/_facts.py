@@ -26,7 +26,9 @@ class HandshakeFacts:
     _paths: PathRequests
 
     async def wait_connected(self) -> None:
-        """Wait until the handshake is complete; at once, unless it was ``connect(..., wait_connected=False)``.
+        """Wait until the handshake is complete; at once, unless ``wait_connected=False`` was given.
+
+        At a server that is when the client has proven that it's there now: what came before may be a recording.
 
         Raises:
             QuicConnectionError: the handshake failed, or the connection ended before.
@@ -42,6 +44,11 @@ class HandshakeFacts:
                 await waiter
             finally:
                 self._ready_waiters.remove(waiter)
+
+    @property
+    def is_connected(self) -> bool:
+        """True once the handshake is complete, which :meth:`wait_connected` waits for; still so after the end."""
+        return self._info is not None
 
     @property
     def is_client(self) -> bool:

@@ -28,7 +28,8 @@ Handler = Callable[[Connection], Awaitable[object]]
 class Hosting:
     """Runs one handler on each connection that it is given; see :class:`aiopquic.quic.protocols.ConnectionHost`.
 
-    ``make_events`` gives a connection the object that receives its events.
+    ``make_events`` gives a connection the object that receives its events. Without ``wait_connected`` a handler begins
+    with the first event of its connection, which early data has before its handshake is complete.
     """
 
     def __init__(
@@ -36,8 +37,11 @@ class Hosting:
         handler: Handler,
         configuration: QuicConfiguration,
         make_events: Callable[[Connection], ConnectionEvents] = ConnectionEvents,
+        *,
+        wait_connected: bool = True,
     ) -> None:
         self._handler = handler
+        self._wait_connected = wait_connected
         self._configuration = configuration
         self._make_events = make_events
         self._loop = asyncio.get_running_loop()
@@ -50,10 +54,13 @@ class Hosting:
         return list(self._tasks)
 
     def accept(self, binding: BindingConnection) -> None:
-        """Take a connection; its handler starts when the handshake is complete."""
+        """Take a connection with its first event; its handler starts when the handshake is complete, or at once."""
         connection = Connection(binding, self._configuration, self._make_events)
-        connection._events.on_ready = self._run_handler
         binding.sink = connection._events
+        if self._wait_connected:
+            connection._events.on_ready = self._run_handler
+        else:
+            self._run_handler(connection)
 
     def close(self, code: int, reason: str) -> None:
         """Close every connection with this code and reason, and cancel the handlers."""

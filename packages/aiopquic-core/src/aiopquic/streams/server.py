@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
@@ -39,6 +40,7 @@ def serve(
     incoming: IncomingCallback | None = None,
     retry: bool = False,
     workers: int = 1,
+    wait_connected: bool = True,
     configuration: QuicConfiguration | None = None,
     **settings: Unpack[ServerSettings],
 ) -> Opening[Server]:
@@ -46,10 +48,11 @@ def serve(
 
     Use the result as ``async with serve(...) as server``, or ``server = await serve(...)``.
 
-    ``handler`` is called with each connection once its handshake is complete, in a task that the server owns. When it
-    returns, the connection is closed with code 0, after the peer has acknowledged the streams that were finished (see
-    :meth:`Connection.aclose`). When it raises, that is logged (``aiopquic.server``), the connection is closed with
-    :data:`HANDLER_FAILED`, and nothing else happens; the end of its own connection is no error.
+    ``handler`` is called with each connection once its handshake is complete (or see ``wait_connected``), in a task
+    that the server owns. When it returns, the connection is closed with code 0, after the peer has acknowledged the
+    streams that were finished (see :meth:`Connection.aclose`). When it raises, that is logged (``aiopquic.server``),
+    the connection is closed with :data:`HANDLER_FAILED`, and nothing else happens; the end of its own connection is no
+    error.
 
     Args:
         handler: a coroutine function, called with a :class:`Connection`; None where the ``protocols`` are all there is.
@@ -66,6 +69,12 @@ def serve(
             address proven first.
         retry: True has every client prove its address first, at the cost of a round trip.
         workers: how many engines share the port, each with a network thread of its own (docs/workers.md); Linux only.
+        wait_connected: False calls the handler of a connection that brings early data (``early_data=True``) as soon as
+            that is there, which saves the client a round trip; every other handler begins behind the handshake all the
+            same. **Early data can be a recording that somebody sends again** (RFC 8446 section 8, RFC 9001 section
+            9.2): until :meth:`Connection.wait_connected` returns, a handler does nothing that must not be done twice.
+            What the handshake settles is not known before, the application protocol included, and an address that is
+            not proven gets at most three times the bytes that came from it (RFC 9000 section 8.1).
         configuration: settings to start from, with ``is_client=False``.
         settings: fields of :class:`~aiopquic.quic.configuration.QuicConfiguration`, laid over ``configuration``.
 
@@ -98,14 +107,29 @@ def serve(
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
     check_incoming(incoming)
     check_workers(workers, settled)
+    if not wait_connected:
+        _check_early(settled, protocols)
 
     async def start() -> Server:
         addresses = await bind_addresses(host, settled.ip_family)
-        server = Server(handler or _nobody, settled, addresses, port, incoming, retry, protocols, workers)
+        server = Server(
+            handler or _nobody, settled, addresses, port, incoming, retry, protocols, workers, wait_connected
+        )
         await server._engines.start()
         return server
 
     return Opening(start)
+
+
+def _check_early(configuration: QuicConfiguration, protocols: Sequence[ServerProtocol]) -> None:
+    """Raise ConfigurationError unless handlers can begin before the handshake is complete."""
+    why = "wait_connected=False calls the handler before the handshake is complete"
+    if not configuration.early_data:
+        raise ConfigurationError(f"{why}, when 0-RTT data has come: give early_data=True, too")
+    if configuration.verify_mode not in (None, ssl.CERT_NONE):
+        raise ConfigurationError(f"{why}, and nobody knows by then whose certificate the client will show")
+    if protocols:
+        raise ConfigurationError(f"{why}, and nobody knows by then which of the protocols the connection is for")
 
 
 class Server(ListeningServer):
@@ -121,9 +145,10 @@ class Server(ListeningServer):
         retry: bool,
         protocols: Sequence[ServerProtocol] = (),
         workers: int = 1,
+        wait_connected: bool = True,
     ) -> None:
         super().__init__(addresses)
-        self._hosting = Hosting(handler, configuration)
+        self._hosting = Hosting(handler, configuration, wait_connected=wait_connected)
         "The handler's connections."
         self._others = Hosts(protocols, configuration)
         self._closing: asyncio.Task[None] | None = None
