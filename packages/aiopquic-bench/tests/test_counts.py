@@ -26,7 +26,6 @@ SHOWN_BY = {
     "joining": ("datagrams", "joining"),
     "spin": ("echo", "spin"),
     "loop": ("up", "UDP_SEGMENT"),
-    "acks": ("up", "acknowledgements"),
     "drain": ("churn", "one drain per batch"),
     "chunks": ("up", "large chunks"),
     "write": ("write", "a write with room"),

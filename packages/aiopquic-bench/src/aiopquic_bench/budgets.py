@@ -78,7 +78,6 @@ COUNTS = (
     CountBudget("UDP_SEGMENT", "up", "send calls for each datagram", _SENT, 0.15, ("gso",)),
     CountBudget("UDP_GRO", "up", "receive calls for each datagram", _RECEIVED, 0.15, ("gso", "gro")),
     CountBudget("reading until empty", "up", "sleeps of the network threads for each MB", ("sleeps",), 60),
-    CountBudget("acknowledgements", "up", "datagrams back for each MB", ("server_datagrams_sent",), 50),
     CountBudget("coalesced events", "up", "events for each MB", ("events",), 45),
     CountBudget("coalesced commands", "up", "commands for each MB", ("commands",), 12),
     CountBudget("large chunks", "up", "reads for each MB", ("reads",), 45),

@@ -27,10 +27,6 @@ def _spin(settings: Settings) -> None:
     settings["spin_time"] = 0
 
 
-def _acks(settings: Settings) -> None:
-    settings["ack_frequency"] = False
-
-
 def _drain(settings: Settings) -> None:
     """A drain hands out one event, and the loop is woken for the next."""
     from aiopquic.quic.engine import QuicEngine
@@ -100,7 +96,6 @@ LOSSES: dict[str, Callable[[Settings], None]] = {
     "joining": _without("joining"),
     "loop": _portable,
     "spin": _spin,
-    "acks": _acks,
     "drain": _drain,
     "chunks": _chunks,
     "write": _write,
