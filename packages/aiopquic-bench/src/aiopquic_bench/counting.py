@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -16,10 +17,11 @@ from aiopquic_bench.gating import Check
 from aiopquic_bench.host import host_report
 from aiopquic_bench.problems import ExitCode, Problem
 
-__all__ = ["COUNT_LIMIT", "Rounds", "budget_count_checks", "can_count", "compare_counts", "count_work", "countable"]
+__all__ = ["Rounds", "budget_count_checks", "can_count", "compare_counts", "count_work", "countable"]
 
-#: The share by which a count may be above the baseline's, over and above what its rounds differ by.
-COUNT_LIMIT = 0.2
+#: The share by which a count may be above the baseline's: one of the program alone, and one that varies from run to run.
+COUNT_LIMIT = 0.1
+VARYING_LIMIT = 3.0
 
 #: Seconds that a scenario may take, on a host that has much else to do.
 TIMEOUT = 120.0
@@ -112,11 +114,15 @@ def _values(budget: CountBudget, rounds: Rounds) -> list[float]:
     return sorted(budget.value(each) for each in found)
 
 
-def _of_budget(budget: CountBudget, rounds: Rounds) -> Check:
+def _of_judged(budget: CountBudget, rounds: Rounds) -> list[float]:
     values = _values(budget, rounds)
     if not values:
         raise Problem(f"what is judged does not tell {' and '.join(budget.counts)}")
-    return _check(budget, budget.most, values, limit=0.0)
+    return values
+
+
+def _of_budget(budget: CountBudget, rounds: Rounds) -> Check:
+    return _check(budget, budget.most, _of_judged(budget, rounds), limit=0.0)
 
 
 def _compared(budget: CountBudget, before: Rounds, after: Rounds) -> Check:
@@ -124,13 +130,14 @@ def _compared(budget: CountBudget, before: Rounds, after: Rounds) -> Check:
     if not baseline:
         return _of_budget(budget, after)
     # A count that is next to nothing may double.
-    return _check(budget, max(baseline[0], budget.most / 10), _values(budget, after), limit=COUNT_LIMIT)
+    allowed = max(baseline[0], budget.most / 10)
+    return _check(budget, allowed, _of_judged(budget, after), limit=VARYING_LIMIT if budget.varies else COUNT_LIMIT)
 
 
 def _check(budget: CountBudget, allowed: float, values: Sequence[float], *, limit: float) -> Check:
     """The least of the rounds decides: what disturbs a round makes it cost more, and what is lost is lost in each."""
     least = values[0]
-    noise = (median(values) - least) / allowed
-    return Check(
-        "counts", budget.scenario, budget.what, allowed, least, least / allowed, noise, limit, least > allowed * (1 + limit)
-    )
+    noise = (median(values) - least) / allowed if math.isfinite(least) else 0.0
+    what = f"{budget.lever}: {budget.what}"
+    is_above = least > allowed * (1 + limit)
+    return Check("counts", budget.scenario, what, allowed, least, least / allowed, noise, limit, is_above)

@@ -173,7 +173,7 @@ def _compare(
     if "measured" in parts:
         checks += _measured(baseline, candidate, pairs, duration, plant.passes)
     if not checks:
-        raise Problem("nothing could be compared: valgrind is not installed, and no other part was asked for")
+        raise Problem("nothing could be compared: this host has nothing for the parts that were asked for")
     return checks
 
 
@@ -183,7 +183,9 @@ def _quick(environment: Environment, parts: Sequence[str], plant: Plant) -> list
         runs = [(name, SEEDS[0]) for name in EXACT]
         first = simulate(environment, runs, plant=plant.passes)
         if simulate(environment, runs, plant=plant.passes) != first:
-            raise Problem("two runs of the simulated network with the same seed differ: nothing can be concluded from it")
+            raise Problem(
+                "two runs of the simulated network with the same seed differ: nothing can be concluded from it"
+            )
         checks += budget_checks(first)
     if "instructions" in parts and _tells_callgrind():
         try:
@@ -193,6 +195,8 @@ def _quick(environment: Environment, parts: Sequence[str], plant: Plant) -> list
             print(f"no instructions are counted: {problem}", file=sys.stderr)
     if "counts" in parts and can_count():
         checks += budget_count_checks(_countable(), partial(count_work, environment, plant=plant.loss))
+    if not checks:
+        raise Problem("nothing could be judged: this host has nothing for the parts that were asked for")
     return checks
 
 

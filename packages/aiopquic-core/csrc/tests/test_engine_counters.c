@@ -17,7 +17,8 @@ static counts_t counts_now(void)
 {
     counts_t counts;
     aiopq_engine_get_counters(pair.server.engine, &counts.server);
-    aiopq_engine_get_counters(pair.client.engine, &counts.client); /* what has arrived is among what was sent */
+    aiopq_engine_get_counters(pair.client.engine,
+                              &counts.client); /* what has arrived is among what was sent */
     return counts;
 }
 
@@ -113,10 +114,8 @@ static void without_a_spin_every_wait_is_a_sleep(void)
 }
 
 static const test_case_t cases[] = {
-    TEST(what_one_sends_the_other_receives),
-    TEST(a_call_moves_many),
-    TEST(without_segmentation_a_call_sends_one),
-    TEST(without_coalescing_a_call_receives_one),
+    TEST(what_one_sends_the_other_receives),     TEST(a_call_moves_many),
+    TEST(without_segmentation_a_call_sends_one), TEST(without_coalescing_a_call_receives_one),
     TEST(without_a_spin_every_wait_is_a_sleep),
 };
 TEST_MAIN(cases)

@@ -188,15 +188,10 @@ static void a_packet_has_room_or_must_wait(void)
 }
 
 static const test_case_t cases[] = {
-    TEST(equal_datagrams_join),
-    TEST(joining_can_be_done_without),
-    TEST(a_shorter_one_is_the_last),
-    TEST(a_longer_one_does_not_join),
-    TEST(batches_of_one_size_join),
-    TEST(batches_of_two_sizes_do_not_join),
-    TEST(another_way_is_another_run),
-    TEST(connections_do_not_join),
-    TEST(no_more_than_the_kernel_takes),
-    TEST(a_packet_has_room_or_must_wait),
+    TEST(equal_datagrams_join),          TEST(joining_can_be_done_without),
+    TEST(a_shorter_one_is_the_last),     TEST(a_longer_one_does_not_join),
+    TEST(batches_of_one_size_join),      TEST(batches_of_two_sizes_do_not_join),
+    TEST(another_way_is_another_run),    TEST(connections_do_not_join),
+    TEST(no_more_than_the_kernel_takes), TEST(a_packet_has_room_or_must_wait),
 };
 TEST_MAIN(cases)

@@ -210,8 +210,7 @@ async def writes(place: Place, count: int, size: int) -> list[Counts]:
         async def one() -> float:
             stream = await connection.open_stream()
             await stream.write(SINK + pattern(1, size))
-            while stream.bytes_waiting:
-                await asyncio.sleep(0)
+            await stream.wait_acked()
             before = place.now()
             for number in range(count):
                 await stream.write(pattern(1 + (1 + number) * size, size))
