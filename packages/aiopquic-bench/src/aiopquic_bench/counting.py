@@ -1,4 +1,4 @@
-"""What work over real sockets costs in system calls, wake-ups, events and turns of the loop, against what it may cost."""
+"""What work over real sockets costs in system calls, wake-ups, events and turns of the loop, against its budget."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aiopquic_bench.problems import ExitCode, Problem
 
 __all__ = ["Rounds", "budget_count_checks", "can_count", "compare_counts", "count_work", "countable"]
 
-#: The share by which a count may be above the baseline's: one of the program alone, and one that varies from run to run.
+#: The share by which a count may be above the baseline's: one of the program alone, and one that varies.
 COUNT_LIMIT = 0.1
 VARYING_LIMIT = 3.0
 

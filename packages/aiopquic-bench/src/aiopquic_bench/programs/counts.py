@@ -76,7 +76,7 @@ class CountingLoop(asyncio.SelectorEventLoop):
         self.made += 1
         return super().create_task(*args, **kwargs)
 
-    def call_soon(self, *args: Any, **kwargs: Any) -> asyncio.Handle:
+    def call_soon(self, *args: Any, **kwargs: Any) -> asyncio.Handle:  # type: ignore[override]
         self.made += 1
         return super().call_soon(*args, **kwargs)
 

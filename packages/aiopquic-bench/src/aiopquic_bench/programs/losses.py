@@ -12,6 +12,10 @@ __all__ = ["LOSSES", "plant_loss"]
 Settings = dict[str, Any]
 
 
+def _replace(owner: type, name: str, replacement: object) -> None:
+    setattr(owner, name, replacement)
+
+
 def _without(name: str) -> Callable[[Settings], None]:
     def lose(settings: Settings) -> None:
         os.environ["AIOPQUIC_WITHOUT"] = name
@@ -31,7 +35,7 @@ def _drain(settings: Settings) -> None:
     """A drain hands out one event, and the loop is woken for the next."""
     from aiopquic.quic.engine import QuicEngine
 
-    QuicEngine.drain_and_route = lambda engine: engine.binding.drain(1)  # type: ignore[method-assign]
+    _replace(QuicEngine, "drain_and_route", lambda engine: engine.binding.drain(1))
 
 
 def _chunks(settings: Settings) -> None:
@@ -41,7 +45,7 @@ def _chunks(settings: Settings) -> None:
     async def read_chunk(stream: ReceiveStream) -> bytes | None:
         return await stream.read(1400) or None
 
-    ReceiveStream.read_chunk = read_chunk  # type: ignore[assignment]
+    _replace(ReceiveStream, "read_chunk", read_chunk)
 
 
 def _write(settings: Settings) -> None:
@@ -54,7 +58,7 @@ def _write(settings: Settings) -> None:
         await asyncio.sleep(0)
         await write(stream, data, end_stream)
 
-    SendStream.write = slow  # type: ignore[method-assign]
+    _replace(SendStream, "write", slow)
 
 
 def _stream(settings: Settings) -> None:
@@ -68,7 +72,7 @@ def _stream(settings: Settings) -> None:
         if end_stream:
             stream._binding.want_acked()
 
-    SendStream.write = watched  # type: ignore[method-assign]
+    _replace(SendStream, "write", watched)
 
 
 def _memory(settings: Settings) -> None:
@@ -85,8 +89,8 @@ def _memory(settings: Settings) -> None:
 
         return hoarding
 
-    Connection.__init__ = hoards(Connection.__init__)  # type: ignore[method-assign]
-    BaseStream.__init__ = hoards(BaseStream.__init__)  # type: ignore[method-assign]
+    _replace(Connection, "__init__", hoards(Connection.__init__))
+    _replace(BaseStream, "__init__", hoards(BaseStream.__init__))
 
 
 #: By name: what is done in the process that is counted, or to the settings of its engines.
