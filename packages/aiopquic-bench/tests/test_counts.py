@@ -38,6 +38,7 @@ needs_linux = pytest.mark.skipif(not can_count(), reason="counts the work of the
 
 
 @needs_linux
+@pytest.mark.timeout(300)
 def test_the_budgets_hold():
     judged, _ = countable()
     checks = budget_count_checks(judged, lambda scenarios: count_work(HERE, scenarios))

@@ -276,7 +276,8 @@ def test_a_valgrind_that_can_not_run_it(monkeypatch: pytest.MonkeyPatch, capsys:
 
     monkeypatch.setattr(gate_command, "has_callgrind", lambda: True)
     monkeypatch.setattr(gate_command, "count_instructions", fails)
-    monkeypatch.setattr(gate_command, "simulate", lambda *_, **__: {})
+    outcomes = {("bulk", 1): Outcome(*VIRTUAL["bulk"])}
+    monkeypatch.setattr(gate_command, "simulate", lambda *_, **__: outcomes)
     assert main(["gate", "--quick", "--part", "virtual", "--part", "instructions"]) == 0
     assert "no instructions are counted: this environment: the program ended" in capsys.readouterr().err
 
