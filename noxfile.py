@@ -342,7 +342,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def gate(session: nox.Session) -> None:
-    """The short form of the performance gate, which measures nothing; other words run other forms of it."""
+    """The short form of the performance gate, which measures no time; other words run other forms of it."""
     session.run(sys.executable, "-m", "aiopquic_bench", "gate", *(session.posargs or ("--quick",)))
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from aiopquic_bench import environments, gate_command
-from aiopquic_bench.budgets import INSTRUCTIONS, VIRTUAL
+from aiopquic_bench.budgets import COUNTS, INSTRUCTIONS, VIRTUAL
 from aiopquic_bench.cli import main
+from aiopquic_bench.counting import can_count
 from aiopquic_bench.deterministic import COUNTED, EXACT, SEEDS, Counts, Outcome, parse_callgrind, simulate
 from aiopquic_bench.environments import Environment
 from aiopquic_bench.gating import (
@@ -160,9 +161,10 @@ def test_noise_is_no_regression(ratios: list[float]):
     ("words", "says"),
     [
         ("gate", "needs what to compare with"),
-        ("gate HEAD --part cake", "the gate has no part 'cake': there are virtual, instructions, measured"),
+        ("gate HEAD --part cake", "the gate has no part 'cake': there are virtual, instructions, counts, measured"),
         ("gate HEAD --pairs 9", "9 pairs are too few for a verdict, which takes 10"),
         ("gate HEAD --plant -1", "1 pass or more"),
+        ("gate HEAD --plant cake", "there is no 'cake' to lose on purpose: there are gso, gro, joining,"),
         ("gate HEAD --quick", "leave BASELINE and --candidate out"),
         ("gate HEAD --duration 0.01", "too short"),
         ("gate no-such-revision", "no revision of a git repository here, no wheel, and no peer"),
@@ -224,12 +226,48 @@ def test_the_short_form(
     plant: int, exit_code: int, tmp_path: Path, without_valgrind: None, capsys: pytest.CaptureFixture[str]
 ):
     path = tmp_path / "gate.json"
-    assert main(["gate", "--quick", "--plant", str(plant), "--json", str(path)]) == exit_code
+    words = f"gate --quick --part virtual --part instructions --plant {plant} --json {path}".split()
+    assert main(words) == exit_code
     out, err = capsys.readouterr()
     assert "valgrind is not installed: no instructions are counted" in err
     assert ("REGRESSION" in out) == bool(plant)
     assert ("regression: bulk, virtual_s" in err) == bool(plant)
     assert {check["kind"] for check in json.loads(path.read_text())["checks"]} == {"virtual"}
+
+
+@pytest.mark.skipif(not can_count(), reason="counts the work of the packet loop of Linux")
+@pytest.mark.parametrize(("plant", "exit_code"), [("0", 0), ("write", ExitCode.REGRESSED)])
+def test_counts_in_the_short_form(
+    plant: str, exit_code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    judged = [budget for budget in COUNTS if budget.scenario == "write"]
+    monkeypatch.setattr(gate_command, "countable", lambda: (judged, ["why"]))
+    path = tmp_path / "gate.json"
+    assert main(["gate", "--quick", "--part", "counts", "--plant", plant, "--json", str(path)]) == exit_code
+    out, err = capsys.readouterr()
+    assert ("REGRESSION" in out) == (plant != "0")
+    assert "not everything is counted: why" in err
+    document = json.loads(path.read_text())
+    assert [check["kind"] for check in document["checks"]] == ["counts"] * len(judged)
+    assert document["settings"]["plant"] == (plant if plant != "0" else 0)
+
+
+def test_counts_against_a_baseline(monkeypatch: pytest.MonkeyPatch):
+    """The loss is planted in the candidate alone."""
+    asked = []
+
+    def count_work(environment: Environment, scenarios: Sequence[str], *, plant: str = "") -> object:
+        asked.append((environment.label, plant))
+        return {name: [{"made": 1.0 if plant else 0.0}] for name in scenarios}
+
+    judged = [budget for budget in COUNTS if budget.counts == ("made",) and budget.scenario == "write"]
+    monkeypatch.setattr(gate_command, "can_count", lambda: True)
+    monkeypatch.setattr(gate_command, "countable", lambda: (judged, []))
+    monkeypatch.setattr(gate_command, "count_work", count_work)
+    base = Environment(HERE.python, "base")
+    [check] = gate_command._compare(base, HERE, ("counts",), 10, 0.1, gate_command.Plant(loss="write"))
+    assert check.is_regression
+    assert asked == [("base", ""), (HERE.label, "write")] * 2
 
 
 def test_a_valgrind_that_can_not_run_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
@@ -238,21 +276,22 @@ def test_a_valgrind_that_can_not_run_it(monkeypatch: pytest.MonkeyPatch, capsys:
 
     monkeypatch.setattr(gate_command, "has_callgrind", lambda: True)
     monkeypatch.setattr(gate_command, "count_instructions", fails)
-    monkeypatch.setattr(gate_command, "simulate", lambda *_, **__: {})
-    assert main(["gate", "--quick"]) == 0
+    outcomes = {("bulk", 1): Outcome(*VIRTUAL["bulk"])}
+    monkeypatch.setattr(gate_command, "simulate", lambda *_, **__: outcomes)
+    assert main(["gate", "--quick", "--part", "virtual", "--part", "instructions"]) == 0
     assert "no instructions are counted: this environment: the program ended" in capsys.readouterr().err
 
 
 def test_runs_that_differ_decide_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     times = iter((1.0, 2.0))
     monkeypatch.setattr(gate_command, "simulate", lambda *_, **__: {("bulk", 1): Outcome(next(times), 1, 1)})
-    assert main(["gate", "--quick"]) == ExitCode.FAILED
+    assert main(["gate", "--quick", "--part", "virtual"]) == ExitCode.FAILED
     assert "with the same seed differ" in capsys.readouterr().err
 
 
 def test_nothing_to_compare(without_valgrind: None):
     with pytest.raises(Problem, match="nothing could be compared"):
-        gate_command._compare(HERE, HERE, ("instructions",), 10, 0.1, 0)
+        gate_command._compare(HERE, HERE, ("instructions",), 10, 0.1, gate_command.Plant())
 
 
 def test_a_baseline_without_the_simulated_network(tmp_path: Path):

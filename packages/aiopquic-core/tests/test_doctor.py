@@ -40,6 +40,7 @@ FINDINGS: dict[str, tuple[Finding, bool, str, str]] = {
         "pip install",
     ),
     "portable loop": (doctor.loop_finding("portable"), False, "AIOPQUIC_LOOP=portable", "unset AIOPQUIC_LOOP"),
+    "left out": (doctor.left_out_finding("gso,gro"), False, "gso,gro", "unset AIOPQUIC_WITHOUT"),
     "asyncio's debug mode": (doctor.debug_finding(True, False), False, "debug mode", "unset PYTHONASYNCIODEBUG"),
     "a debug Python": (doctor.debug_finding(False, True), False, "Py_DEBUG", "--with-pydebug"),
     "Python": (doctor.debug_finding(False, False), True, "Python", ""),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
+
+import pytest
 
 import aiopquic
-from aiopquic import metrics
+from aiopquic import ConfigurationError, metrics
+from aiopquic._driver import left_out
 
 from .support import Echo, Endpoints, round_trips, until
 
@@ -19,11 +23,34 @@ async def test_engine_stats(endpoints: Endpoints):
         assert (stats.handshakes, stats.handshakes_failed, stats.connections_closed) == (1, 0, 0)
         assert stats.bytes_received >= stats.datagrams_received * 20
         assert stats.datagrams_received > 2
+        assert stats.bytes_sent >= stats.datagrams_sent * 20
+        assert stats.datagrams_sent > 2
+        assert stats.events > 0
+        assert stats.commands > 0
         assert stats.turns > 0
         assert stats.loop_wakes > 0
         pair.client.quic.close()
         await until(lambda: pair.server.stats().connections == 0, "the end is counted")
         assert pair.server.stats().connections_closed == 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of the packet loop of Linux")
+async def test_system_calls(endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch):
+    """Those that move datagrams are counted: one for each where the packet loop is told to do without batches."""
+    monkeypatch.delenv("AIOPQUIC_LOOP", raising=False)
+    monkeypatch.setenv("AIOPQUIC_WITHOUT", "gso,gro")
+    async with endpoints.pair(server=Echo) as pair:
+        await round_trips(pair)
+        stats = pair.server.stats()
+        assert stats.send_calls >= stats.datagrams_sent > 2
+        assert stats.receive_calls == stats.datagrams_received
+
+
+def test_what_can_not_be_left_out(monkeypatch: pytest.MonkeyPatch):
+    """The sentence names what can."""
+    monkeypatch.setenv("AIOPQUIC_WITHOUT", "gso,cake")
+    with pytest.raises(ConfigurationError, match="gso, gro, joining, not 'cake'"):
+        left_out()
 
 
 async def test_failed_handshake(endpoints: Endpoints):

@@ -16,6 +16,7 @@ WAYS = {
     "pipe": {"AIOPQUIC_WAKER": "pipe"},
     "portable loop": {"AIOPQUIC_LOOP": "portable"},
     "pipe and portable loop": {"AIOPQUIC_WAKER": "pipe", "AIOPQUIC_LOOP": "portable"},
+    "one datagram at a time": {"AIOPQUIC_WITHOUT": "gso,gro,joining"},
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from aiopquic_bench.budgets import CountBudget
 from aiopquic_bench.contenders import Contender, ProgramContender
+from aiopquic_bench.counting import budget_count_checks, can_count, compare_counts, count_work, countable
 from aiopquic_bench.deterministic import (
     COUNTED,
     EXACT,
@@ -40,6 +43,7 @@ from aiopquic_bench.peer_list import PEERS, ourselves
 from aiopquic_bench.peers_command import measure_peers, show_peers
 from aiopquic_bench.plan import DEFAULT_DURATION, checked_algorithm, checked_duration
 from aiopquic_bench.problems import ExitCode, Problem, UsageProblem
+from aiopquic_bench.programs.losses import LOSSES
 from aiopquic_bench.ratios import VERDICT_PAIRS
 from aiopquic_bench.rows import rows_named
 from aiopquic_bench.showing import number
@@ -47,7 +51,7 @@ from aiopquic_bench.terminal import table_console
 
 __all__ = ["gate"]
 
-PARTS = ("virtual", "instructions", "measured")
+PARTS = ("virtual", "instructions", "counts", "measured")
 
 #: What is measured, and the CPU time that decides: it moves far less than the rate on a host that others use too.
 MEASURED = {"up": "cpu_s_per_gb", "down": "cpu_s_per_gb", "up-100": "cpu_s_per_gb", "churn": "cpu_us_each"}
@@ -68,7 +72,9 @@ def gate(
     pairs: Annotated[int, typer.Option(help="Pairs of each measurement.")] = VERDICT_PAIRS,
     duration: Annotated[float, typer.Option(help="Seconds of each measurement.")] = DEFAULT_DURATION,
     quick: Annotated[bool, typer.Option("--quick", help="Without a baseline: what holds on any host.")] = False,
-    plant: Annotated[int, typer.Option(help="Slow the candidate down on purpose, by as many passes.")] = 0,
+    plant: Annotated[
+        str, typer.Option(metavar="N|NAME", help="Make the candidate worse on purpose: N passes more, or without NAME.")
+    ] = "0",
     json_: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results to FILE.")] = None,
 ) -> int:
     """Compare with what runs in the same job, and fail on a real regression only."""
@@ -77,12 +83,11 @@ def gate(
     checked_duration(duration)
     if pairs < VERDICT_PAIRS:
         raise UsageProblem(f"{pairs} pairs are too few for a verdict, which takes {VERDICT_PAIRS}")
-    if plant < 0:
-        raise UsageProblem(f"a slowdown on purpose has 1 pass or more, not {plant}")
+    planted = _checked_plant(plant)
     if quick:
         if baseline is not None or candidate is not None:
             raise UsageProblem("--quick compares with nothing but its budget: leave BASELINE and --candidate out")
-        checks = _quick(_installed(), plant)
+        checks = _quick(_installed(), parts, planted)
     elif baseline is None:
         raise UsageProblem("gate needs what to compare with: a git revision, a wheel or a peer; or --quick")
     elif baseline in PEERS:
@@ -90,10 +95,16 @@ def gate(
     else:
         # The candidate is looked up first: a mistake in its name is found before anything is built.
         judged = _installed() if candidate is None else _finder(candidate)()
-        checks = _compare(_finder(baseline)(), judged, parts, pairs, duration, plant)
+        checks = _compare(_finder(baseline)(), judged, parts, pairs, duration, planted)
     _show(table_console(), checks)
     if json_ is not None:
-        asked = {"baseline": baseline, "candidate": candidate, "pairs": pairs, "duration": duration, "plant": plant}
+        asked = {
+            "baseline": baseline,
+            "candidate": candidate,
+            "pairs": pairs,
+            "duration": duration,
+            "plant": planted.loss or planted.passes,
+        }
         content = {"settings": asked, "host": host_report(), "checks": [asdict(check) for check in checks]}
         write_document(json_, "gate", content)
     return _verdict(checks)
@@ -104,6 +115,28 @@ def _checked_parts(names: Sequence[str]) -> tuple[str, ...]:
         if name not in PARTS:
             raise UsageProblem(f"the gate has no part {name!r}: there are {', '.join(PARTS)}")
     return tuple(name for name in PARTS if not names or name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """What makes the candidate worse on purpose."""
+
+    passes: int = 0
+    "Over each piece that arrives, and as many times 10 ms of virtual time."
+    loss: str = ""
+    "A name of programs/losses.py."
+
+
+def _checked_plant(text: str) -> Plant:
+    if text in LOSSES:
+        return Plant(loss=text)
+    try:
+        passes = int(text)
+    except ValueError:
+        raise UsageProblem(f"there is no {text!r} to lose on purpose: there are {', '.join(LOSSES)}") from None
+    if passes < 0:
+        raise UsageProblem(f"a slowdown on purpose has 1 pass or more, not {passes}")
+    return Plant(passes)
 
 
 def _installed() -> Environment:
@@ -124,35 +157,54 @@ def _finder(name: str) -> Callable[[], Environment]:
 
 
 def _compare(
-    baseline: Environment, candidate: Environment, parts: Sequence[str], pairs: int, duration: float, plant: int
+    baseline: Environment, candidate: Environment, parts: Sequence[str], pairs: int, duration: float, plant: Plant
 ) -> list[Check]:
     checks: list[Check] = []
     if "virtual" in parts:
         runs = [*((name, SEEDS[0]) for name in EXACT), *((name, seed) for name in VARIED for seed in SEEDS)]
-        checks += virtual_checks(simulate(baseline, runs), simulate(candidate, runs, plant=plant), EXACT)
+        checks += virtual_checks(simulate(baseline, runs), simulate(candidate, runs, plant=plant.passes), EXACT)
     if "instructions" in parts and _tells_callgrind():
         first, again = (count_instructions(baseline, COUNTED) for _ in range(2))
-        checks += instruction_checks(first, again, count_instructions(candidate, COUNTED, plant=plant))
+        checks += instruction_checks(first, again, count_instructions(candidate, COUNTED, plant=plant.passes))
+    if "counts" in parts and can_count():
+        checks += compare_counts(
+            _countable(), partial(count_work, baseline), partial(count_work, candidate, plant=plant.loss)
+        )
     if "measured" in parts:
-        checks += _measured(baseline, candidate, pairs, duration, plant)
+        checks += _measured(baseline, candidate, pairs, duration, plant.passes)
     if not checks:
-        raise Problem("nothing could be compared: valgrind is not installed, and no other part was asked for")
+        raise Problem("nothing could be compared: this host has nothing for the parts that were asked for")
     return checks
 
 
-def _quick(environment: Environment, plant: int) -> list[Check]:
-    runs = [(name, SEEDS[0]) for name in EXACT]
-    first = simulate(environment, runs, plant=plant)
-    if simulate(environment, runs, plant=plant) != first:
-        raise Problem("two runs of the simulated network with the same seed differ: nothing can be concluded from it")
-    checks = budget_checks(first)
-    if _tells_callgrind():
+def _quick(environment: Environment, parts: Sequence[str], plant: Plant) -> list[Check]:
+    checks: list[Check] = []
+    if "virtual" in parts:
+        runs = [(name, SEEDS[0]) for name in EXACT]
+        first = simulate(environment, runs, plant=plant.passes)
+        if simulate(environment, runs, plant=plant.passes) != first:
+            raise Problem(
+                "two runs of the simulated network with the same seed differ: nothing can be concluded from it"
+            )
+        checks += budget_checks(first)
+    if "instructions" in parts and _tells_callgrind():
         try:
-            checks += instruction_budget_checks(count_instructions(environment, QUICK_COUNTED, plant=plant))
+            checks += instruction_budget_checks(count_instructions(environment, QUICK_COUNTED, plant=plant.passes))
         except Problem as problem:
             # What has just run without valgrind does not run under it: that says nothing about what is judged.
             print(f"no instructions are counted: {problem}", file=sys.stderr)
+    if "counts" in parts and can_count():
+        checks += budget_count_checks(_countable(), partial(count_work, environment, plant=plant.loss))
+    if not checks:
+        raise Problem("nothing could be judged: this host has nothing for the parts that were asked for")
     return checks
+
+
+def _countable() -> list[CountBudget]:
+    judged, reasons = countable()
+    for reason in reasons:
+        print(f"not everything is counted: {reason}", file=sys.stderr)
+    return judged
 
 
 def _tells_callgrind() -> bool:

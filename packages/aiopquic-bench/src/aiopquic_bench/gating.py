@@ -35,7 +35,7 @@ class Check:
     """One comparison; less is better in all of them."""
 
     kind: str
-    "``virtual``, ``instructions`` or ``measured``."
+    "``virtual``, ``instructions``, ``counts`` or ``measured``."
     name: str
     figure: str
     baseline: float

@@ -14,7 +14,7 @@ bool aiopq_linux_io_init(aiopq_linux_io_t *io, aiopq_engine_t *engine)
 {
     io->engine = engine;
     io->receive_buffer = malloc(AIOPQ_RECEIVE_MAX);
-    bool can_send = aiopq_outgoing_init(&io->outgoing);
+    bool can_send = aiopq_outgoing_init(&io->outgoing, !engine->config.without_joining);
     return io->receive_buffer != NULL && can_send;
 }
 
@@ -40,6 +40,8 @@ static size_t free_place(const aiopq_linux_io_t *io)
 
 static void take_place(aiopq_linux_io_t *io, size_t place)
 {
+    const aiopq_config_t *config = &io->engine->config;
+    aiopq_udp_do_without(&io->sockets[place], config->without_gso, config->without_gro);
     io->users[place] = 1;
     io->socket_count += place == io->socket_count;
 }
@@ -240,6 +242,7 @@ bool aiopq_linux_io_receive(aiopq_linux_io_t *io, aiopq_udp_socket_t *s, int bat
     }
     for (int batch = 0; batch < batches && aiopq_udp_receive(s, io->receive_buffer, &received); batch++) {
         got_any = true;
+        aiopq_count(&io->engine->receive_calls);
         /* Packets with a short header carry no length: each datagram must be handed over by itself. */
         for (size_t offset = 0; offset < received.length; offset += received.segment) {
             size_t left = received.length - offset;
@@ -313,13 +316,17 @@ static bool send_oldest(aiopq_linux_io_t *io, uint64_t now_us)
     aiopq_send_result_t result = AIOPQ_SEND_UNREACHABLE;
     errno = EADDRNOTAVAIL;
     if (s != NULL) {
+        uint64_t calls = s->send_calls;
         result = aiopq_udp_send(s, io->outgoing.buffer + run->offset, run->length, run->segment, &run->to,
                                 &run->from, run->interface_index);
+        aiopq_count_many(&io->engine->send_calls, s->send_calls - calls);
     }
     if (result == AIOPQ_SEND_BLOCKED) {
         return false;
     }
-    if (result == AIOPQ_SEND_UNREACHABLE) {
+    if (result == AIOPQ_SENT) {
+        aiopq_engine_sent(io->engine, run->length, run->segment);
+    } else {
         tell_unreachable(io, run, errno, now_us);
     }
     aiopq_outgoing_pop(&io->outgoing);

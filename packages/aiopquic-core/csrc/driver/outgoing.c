@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool aiopq_outgoing_init(aiopq_outgoing_t *outgoing)
+bool aiopq_outgoing_init(aiopq_outgoing_t *outgoing, bool is_joining)
 {
     memset(outgoing, 0, sizeof(*outgoing));
+    outgoing->is_joining = is_joining;
     outgoing->buffer = malloc(AIOPQ_SEND_MAX);
     return outgoing->buffer != NULL;
 }
@@ -59,7 +60,7 @@ void aiopq_outgoing_add(aiopq_outgoing_t *outgoing)
     if (run->segment == 0 || run->segment > run->length) {
         run->segment = run->length;
     }
-    if (outgoing->count > 0 && can_join(run - 1, run)) {
+    if (outgoing->is_joining && outgoing->count > 0 && can_join(run - 1, run)) {
         (run - 1)->length += run->length;
     } else {
         outgoing->count++;

@@ -29,10 +29,11 @@ typedef struct aiopq_outgoing {
     uint8_t *buffer;                      /* AIOPQ_SEND_MAX bytes, owned */
     aiopq_run_t runs[AIOPQ_RUNS_MAX + 1]; /* oldest first, and behind them the one that is being prepared */
     size_t count;                         /* runs that wait */
+    bool is_joining;                      /* set once */
 } aiopq_outgoing_t;
 
-/* Allocates the buffer; false without memory. aiopq_outgoing_dispose() frees it in either case. */
-bool aiopq_outgoing_init(aiopq_outgoing_t *outgoing);
+/* Without `is_joining` each call of picoquic is a run of its own. Allocates the buffer; false without memory. aiopq_outgoing_dispose() frees it in either case. */
+bool aiopq_outgoing_init(aiopq_outgoing_t *outgoing, bool is_joining);
 void aiopq_outgoing_dispose(aiopq_outgoing_t *outgoing);
 
 /* The run to prepare next, with its offset set and `room` bytes from there; NULL when one must leave first. */

@@ -153,6 +153,7 @@ static const struct sockaddr_storage *source_for(aiopq_driver_t *driver, const s
 static void send_batch(aiopq_driver_t *driver, const struct sockaddr_storage *source,
                        const struct sockaddr_storage *to, const uint8_t *bytes, size_t length, size_t segment)
 {
+    aiopq_engine_sent(driver->engine, length, segment);
     for (size_t sent = 0; sent < length; sent += segment) {
         size_t left = length - sent;
         aiopq_sim_send(driver->engine->config.network, source, to, bytes + sent,

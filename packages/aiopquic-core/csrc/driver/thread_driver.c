@@ -71,6 +71,7 @@ static void wait_for_work(aiopq_driver_t *driver, uint64_t now_us)
         delay_us = 0;
     }
     struct timespec timeout = {.tv_sec = delay_us / 1000000, .tv_nsec = (delay_us % 1000000) * 1000};
+    aiopq_count(&engine->sleeps);
     (void)ppoll(fds, count, &timeout, NULL);
     aiopq_engine_woke(engine);
     if ((fds[count - 1].revents & POLLIN) != 0) {
@@ -90,6 +91,7 @@ static void wait_for_work(aiopq_driver_t *driver, uint64_t now_us)
 static void run(aiopq_driver_t *driver)
 {
     aiopq_engine_t *engine = driver->engine;
+    bool is_looking = false;
     for (;;) {
         uint64_t now_us = picoquic_get_quic_time(engine->quic);
         bool has_received = false;
@@ -113,11 +115,16 @@ static void run(aiopq_driver_t *driver)
             atomic_load_explicit(&driver->must_end, memory_order_relaxed)) {
             return;
         }
-        bool must_look = aiopq_spin_again(&driver->spin, has_received || has_worked || has_sent, now_us);
+        bool has_done = has_received || has_worked || has_sent;
+        if (has_done && is_looking) {
+            aiopq_count(&engine->sleeps_saved);
+        }
+        is_looking = aiopq_spin_again(&driver->spin, has_done, now_us);
         if (has_received || has_more) {
+            is_looking = false;
             continue; /* there may be more */
         }
-        if (must_look) {
+        if (is_looking) {
             (void)sched_yield();
         } else {
             wait_for_work(driver, now_us);

@@ -117,6 +117,15 @@ void aiopq_udp_close(aiopq_udp_socket_t *s)
     }
 }
 
+void aiopq_udp_do_without(aiopq_udp_socket_t *s, bool segmentation, bool coalescing)
+{
+    s->can_segment = s->can_segment && !segmentation;
+    if (coalescing) {
+        (void)set_int(s->fd, IPPROTO_UDP, UDP_GRO, 0);
+        s->can_coalesce = false;
+    }
+}
+
 bool aiopq_udp_covers(const struct sockaddr_storage *bound, const struct sockaddr_storage *address)
 {
     if (bound->ss_family != address->ss_family) {
@@ -265,6 +274,7 @@ static int send_once(aiopq_udp_socket_t *s, const uint8_t *data, size_t length, 
     }
     ssize_t sent;
     do {
+        s->send_calls++;
         sent = s->calls->sendmsg(s->fd, &message, 0);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? errno : 0;

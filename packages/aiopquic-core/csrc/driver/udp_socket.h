@@ -32,6 +32,7 @@ typedef struct aiopq_udp_socket {
     bool can_segment;                            /* GSO: false from the first refusal on */
     bool can_coalesce;                           /* GRO was granted */
     int send_buffer_bytes, receive_buffer_bytes; /* what the system granted */
+    uint64_t send_calls;                         /* of sendmsg() */
 } aiopq_udp_socket_t;
 
 /* What one recvmsg() brought: `length` bytes of datagrams of `segment` bytes each, the last maybe shorter. */
@@ -60,6 +61,9 @@ bool aiopq_udp_share(const aiopq_udp_socket_t *socket);
  * closed then. */
 int aiopq_udp_adopt(aiopq_udp_socket_t *socket, int fd);
 void aiopq_udp_close(aiopq_udp_socket_t *socket);
+
+/* Goes without one of them, or both, from here on, as where the kernel has refused it. */
+void aiopq_udp_do_without(aiopq_udp_socket_t *socket, bool segmentation, bool coalescing);
 
 /* Receives one batch into `buffer` of AIOPQ_RECEIVE_MAX bytes. False when nothing waits. */
 bool aiopq_udp_receive(aiopq_udp_socket_t *socket, uint8_t *buffer, aiopq_received_t *received);

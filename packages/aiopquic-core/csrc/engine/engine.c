@@ -132,11 +132,16 @@ void aiopq_engine_free(aiopq_engine_t *engine)
 void aiopq_engine_receive(aiopq_engine_t *engine, const aiopq_datagram_t *datagram, uint64_t now_us)
 {
     aiopq_count(&engine->datagrams_received);
-    uint64_t bytes = atomic_load_explicit(&engine->bytes_received, memory_order_relaxed);
-    atomic_store_explicit(&engine->bytes_received, bytes + datagram->length, memory_order_relaxed);
+    aiopq_count_many(&engine->bytes_received, datagram->length);
     if (engine->incoming == NULL || !aiopq_incoming_take(engine, datagram)) {
         aiopq_give_datagram(engine, datagram, now_us);
     }
+}
+
+void aiopq_engine_sent(aiopq_engine_t *engine, size_t length, size_t segment)
+{
+    aiopq_count_many(&engine->datagrams_sent, (length + segment - 1) / segment);
+    aiopq_count_many(&engine->bytes_sent, length);
 }
 
 void aiopq_engine_sent_stateless(aiopq_engine_t *engine, const uint8_t *bytes, size_t length)
@@ -370,6 +375,12 @@ void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counte
     counters->handshakes_failed = atomic_load_explicit(&engine->handshakes_failed, memory_order_relaxed);
     counters->datagrams_received = atomic_load_explicit(&engine->datagrams_received, memory_order_relaxed);
     counters->bytes_received = atomic_load_explicit(&engine->bytes_received, memory_order_relaxed);
+    counters->datagrams_sent = atomic_load_explicit(&engine->datagrams_sent, memory_order_relaxed);
+    counters->bytes_sent = atomic_load_explicit(&engine->bytes_sent, memory_order_relaxed);
+    counters->send_calls = atomic_load_explicit(&engine->send_calls, memory_order_relaxed);
+    counters->receive_calls = atomic_load_explicit(&engine->receive_calls, memory_order_relaxed);
+    counters->sleeps = atomic_load_explicit(&engine->sleeps, memory_order_relaxed);
+    counters->sleeps_saved = atomic_load_explicit(&engine->sleeps_saved, memory_order_relaxed);
     counters->datagrams_misrouted = atomic_load_explicit(&engine->datagrams_misrouted, memory_order_relaxed);
     counters->misrouted_lost = atomic_load_explicit(&engine->misrouted_lost, memory_order_relaxed);
     counters->incoming_asked = atomic_load_explicit(&engine->incoming_asked, memory_order_relaxed);

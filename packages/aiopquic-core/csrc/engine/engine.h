@@ -8,6 +8,9 @@
 void aiopq_engine_receive(aiopq_engine_t *engine, const aiopq_datagram_t *datagram,
                           uint64_t now_us) AIOPQ_NET;
 
+/* The kernel, or what stands for it, has taken datagrams of `segment` bytes each, the last one maybe shorter. */
+void aiopq_engine_sent(aiopq_engine_t *engine, size_t length, size_t segment) AIOPQ_NET;
+
 /* Behind a datagram that went out for no connection: counts the Retry packets. */
 void aiopq_engine_sent_stateless(aiopq_engine_t *engine, const uint8_t *bytes, size_t length) AIOPQ_NET;
 

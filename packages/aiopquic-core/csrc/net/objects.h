@@ -91,6 +91,8 @@ struct aiopq_engine {
     _Atomic uint64_t loop_wakes, loop_wakes_saved, turns, commands_stale; /* any thread may read */
     _Atomic uint64_t connections_closed, handshakes, handshakes_failed;   /* likewise */
     _Atomic uint64_t datagrams_received, bytes_received;                  /* likewise */
+    _Atomic uint64_t datagrams_sent, bytes_sent;                          /* likewise */
+    _Atomic uint64_t send_calls, receive_calls, sleeps, sleeps_saved;     /* likewise */
     _Atomic uint64_t datagrams_misrouted, misrouted_lost;                 /* likewise */
     _Atomic uint64_t incoming_asked, incoming_retried, incoming_refused, incoming_expired; /* likewise */
     aiopq_conn_t *failing;     /* connections that our side ended and whose end is not announced yet */
@@ -188,10 +190,15 @@ struct aiopq_stream {
 };
 
 /* Adds to a counter that only the calling thread writes. */
+static inline void aiopq_count_many(_Atomic uint64_t *counter, uint64_t number)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + number,
+                          memory_order_relaxed);
+}
+
 static inline void aiopq_count(_Atomic uint64_t *counter)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    aiopq_count_many(counter, 1);
 }
 
 /* Makes a connection with one reference, the caller's. */

@@ -47,7 +47,7 @@ static void check_run(const aiopq_outgoing_t *outgoing, size_t place, size_t off
 static aiopq_outgoing_t made(void)
 {
     aiopq_outgoing_t outgoing;
-    CHECK(aiopq_outgoing_init(&outgoing));
+    CHECK(aiopq_outgoing_init(&outgoing, true));
     connection = one;
     return outgoing;
 }
@@ -60,6 +60,17 @@ static void equal_datagrams_join(void)
     }
     CHECK_EQUAL(outgoing.count, 1);
     check_run(&outgoing, 0, 0, 5 * 1130, 1130);
+    aiopq_outgoing_dispose(&outgoing);
+}
+
+static void joining_can_be_done_without(void)
+{
+    aiopq_outgoing_t outgoing = made();
+    outgoing.is_joining = false;
+    add(&outgoing, 3 * 1440, 1440, 1);
+    add(&outgoing, 1440, 1440, 1);
+    CHECK_EQUAL(outgoing.count, 2);
+    check_run(&outgoing, 0, 0, 3 * 1440, 1440);
     aiopq_outgoing_dispose(&outgoing);
 }
 
@@ -177,14 +188,10 @@ static void a_packet_has_room_or_must_wait(void)
 }
 
 static const test_case_t cases[] = {
-    TEST(equal_datagrams_join),
-    TEST(a_shorter_one_is_the_last),
-    TEST(a_longer_one_does_not_join),
-    TEST(batches_of_one_size_join),
-    TEST(batches_of_two_sizes_do_not_join),
-    TEST(another_way_is_another_run),
-    TEST(connections_do_not_join),
-    TEST(no_more_than_the_kernel_takes),
-    TEST(a_packet_has_room_or_must_wait),
+    TEST(equal_datagrams_join),          TEST(joining_can_be_done_without),
+    TEST(a_shorter_one_is_the_last),     TEST(a_longer_one_does_not_join),
+    TEST(batches_of_one_size_join),      TEST(batches_of_two_sizes_do_not_join),
+    TEST(another_way_is_another_run),    TEST(connections_do_not_join),
+    TEST(no_more_than_the_kernel_takes), TEST(a_packet_has_room_or_must_wait),
 };
 TEST_MAIN(cases)

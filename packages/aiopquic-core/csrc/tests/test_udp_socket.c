@@ -239,6 +239,23 @@ static void an_unreachable_address_is_told(void)
     close_pair(&pair);
 }
 
+static void batches_can_be_done_without(void)
+{
+    pair_t pair = open_pair(AF_INET);
+    aiopq_udp_do_without(&pair.sender, true, false);
+    aiopq_udp_do_without(&pair.receiver, false, true);
+    CHECK(!pair.sender.can_segment && !pair.receiver.can_coalesce);
+    CHECK_EQUAL(send_batch(&pair), AIOPQ_SENT);
+    CHECK_EQUAL(pair.sender.send_calls, BATCH);
+    CHECK_EQUAL(receive_datagrams(&pair, BATCH, SEGMENT / 2), BATCH);
+    close_pair(&pair);
+    pair = open_pair(AF_INET);
+    aiopq_udp_do_without(&pair.receiver, false, true); /* whatever the sender does */
+    CHECK_EQUAL(send_batch(&pair), AIOPQ_SENT);
+    CHECK_EQUAL(receive_datagrams(&pair, BATCH, SEGMENT / 2), BATCH);
+    close_pair(&pair);
+}
+
 static void a_refusal_within_the_single_sends_loses_one(void)
 {
     pair_t pair = open_refusing_pair(EIO, 2, false); /* the batch, then its first datagram */
@@ -259,6 +276,7 @@ static const test_case_t cases[] = {
     TEST(an_interrupted_call_is_repeated),
     TEST(enobufs_and_eperm_are_losses),
     TEST(an_unreachable_address_is_told),
+    TEST(batches_can_be_done_without),
     TEST(a_refusal_within_the_single_sends_loses_one),
 };
 TEST_MAIN(cases)

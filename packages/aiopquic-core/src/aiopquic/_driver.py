@@ -7,14 +7,30 @@ import sys
 
 from aiopquic.exceptions import ConfigurationError
 
-__all__ = ["runs_inline", "uses_portable_loop"]
+__all__ = ["CAN_BE_LEFT_OUT", "left_out", "runs_inline", "uses_portable_loop"]
 
 _DRIVERS = ("thread", "inline")
+
+#: What the packet loop of Linux can be told to do without.
+CAN_BE_LEFT_OUT = ("gso", "gro", "joining")
 
 
 def uses_portable_loop() -> bool:
     """AIOPQUIC_LOOP=portable in the environment takes picoquic's packet loop instead of ours."""
     return os.environ.get("AIOPQUIC_LOOP") == "portable"
+
+
+def left_out() -> frozenset[str]:
+    """AIOPQUIC_WITHOUT in the environment names what the packet loop of Linux does without, with commas between.
+
+    Raises:
+        ConfigurationError: nothing is called that.
+    """
+    names = frozenset(filter(None, os.environ.get("AIOPQUIC_WITHOUT", "").split(",")))
+    for name in sorted(names.difference(CAN_BE_LEFT_OUT)):
+        known = ", ".join(CAN_BE_LEFT_OUT)
+        raise ConfigurationError(f"AIOPQUIC_WITHOUT names what the packet loop does without: {known}, not {name!r}")
+    return names
 
 
 def runs_inline(driver: str) -> bool:

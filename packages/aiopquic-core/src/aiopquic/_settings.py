@@ -41,6 +41,8 @@ class EngineSettings:
     is_inline: bool = False
     "No network thread: drains move the datagrams."
     use_pipe_waker: bool = False
+    without: frozenset[str] = frozenset()
+    "Of our packet loop, what it does without: names of ``_driver.CAN_BE_LEFT_OUT``."
     workers: Workers | None = None
     "Server: the sockets that it shares with others; ``max_connections`` counts for all of them."
     worker: int = 0

@@ -262,6 +262,7 @@ cdef extern from "aiopquic/config.h" nogil:
         bint use_portable_loop
         bint is_inline
         bint use_pipe_waker
+        bint without_gso, without_gro, without_joining
         aiopq_workers_t *workers
         uint32_t worker
         const char **alpn
@@ -354,6 +355,7 @@ cdef extern from "aiopquic/engine.h" nogil:
     ctypedef struct aiopq_engine_counters_t:
         uint64_t loop_wakes, loop_wakes_saved, net_wakes, net_wakes_saved, events_pushed, commands_pushed
         uint64_t commands_stale, turns, handshakes, handshakes_failed, connections_closed, datagrams_received
+        uint64_t datagrams_sent, bytes_sent, send_calls, receive_calls, sleeps, sleeps_saved
         uint64_t datagrams_misrouted, misrouted_lost
         uint64_t bytes_received, incoming_asked, incoming_retried, incoming_refused, incoming_expired
     void aiopq_engine_get_counters(const aiopq_engine_t *engine, aiopq_engine_counters_t *counters)

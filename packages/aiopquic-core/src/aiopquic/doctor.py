@@ -115,6 +115,8 @@ def build_finding(build_id: str) -> Finding:
 
 def _environment() -> Iterator[Finding]:
     yield loop_finding(os.environ.get("AIOPQUIC_LOOP"))
+    if left_out := os.environ.get("AIOPQUIC_WITHOUT"):
+        yield left_out_finding(left_out)
     yield debug_finding(bool(os.environ.get("PYTHONASYNCIODEBUG")) or sys.flags.dev_mode, bool(is_debug_python()))
 
 
@@ -130,6 +132,12 @@ def loop_finding(asked: str | None) -> Finding:
         mend = "unset AIOPQUIC_LOOP" if asked == "portable" else ""
         return Finding("packet loop", False, f"picoquic's own, one datagram at a time: {why}", mend)
     return Finding("packet loop", True, "of Linux, many datagrams for each system call")
+
+
+def left_out_finding(names: str) -> Finding:
+    """What the packet loop is told to do without."""
+    text = f"AIOPQUIC_WITHOUT has the packet loop do without {names}: more system calls for each megabyte"
+    return Finding("left out", False, text, "unset AIOPQUIC_WITHOUT")
 
 
 def debug_finding(is_asyncio_debug: bool, is_python_debug: bool) -> Finding:

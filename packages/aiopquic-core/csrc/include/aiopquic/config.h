@@ -82,6 +82,9 @@ typedef struct aiopq_config {
     bool use_portable_loop; /* picoquic's packet loop instead of our own, as on other systems than Linux */
     bool is_inline; /* no network thread: the loop thread moves the datagrams in its drains. Linux only */
     bool use_pipe_waker; /* a self-pipe instead of eventfd, as on systems without it */
+    /* Our packet loop does without, as where the kernel refuses it: UDP_SEGMENT, UDP_GRO, and datagrams that picoquic
+     * prepared one by one in one system call. For comparisons. */
+    bool without_gso, without_gro, without_joining;
 
     /* Servers with a network thread of our own. The group whose sockets the engine uses (workers.h) instead of opening some,
      * of which it takes a reference, and its number there; `max_connections` counts for all of the group. NULL: alone. */

@@ -78,6 +78,10 @@ typedef struct aiopq_engine_counters {
     uint64_t handshakes, handshakes_failed; /* completed; connections that ended before theirs was */
     uint64_t connections_closed;            /* CONN_CLOSED events, those of failed handshakes among them */
     uint64_t datagrams_received, bytes_received; /* of UDP, as the driver hands them in */
+    uint64_t datagrams_sent, bytes_sent;         /* the same, as the kernel takes them */
+    uint64_t send_calls, receive_calls;          /* sendmsg(), and recvmsg() that brought something */
+    uint64_t sleeps;              /* waits of the network thread for sockets, commands or a timer */
+    uint64_t sleeps_saved;        /* waits that a spin made unnecessary: work came before its end */
     uint64_t datagrams_misrouted; /* that came in here and are another worker's (workers.h): handed over */
     uint64_t misrouted_lost;      /* of those, because that worker has ended or has too many waiting */
     uint64_t incoming_asked;      /* INCOMING events */

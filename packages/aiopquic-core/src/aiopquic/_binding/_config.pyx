@@ -95,6 +95,9 @@ cdef fill_sockets(aiopq_config_t *config, settings):
     config.spin_us = settings.spin_us
     config.use_portable_loop = settings.use_portable_loop
     config.use_pipe_waker = settings.use_pipe_waker
+    config.without_gso = "gso" in settings.without
+    config.without_gro = "gro" in settings.without
+    config.without_joining = "joining" in settings.without
     config.is_inline = settings.is_inline
     fill_quic_lb(config, settings.quic_lb)
 

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from aiopquic._addresses import ip_version
-from aiopquic._driver import runs_inline, uses_portable_loop
+from aiopquic._driver import left_out, runs_inline, uses_portable_loop
 from aiopquic._files import StrPath, check_keylog, qlog_folder, trusted_roots
 from aiopquic._settings import EngineSettings
 from aiopquic._simulation import placed
@@ -63,6 +63,7 @@ def engine_settings(
         use_portable_loop=uses_portable_loop(),
         is_inline=runs_inline(configuration.driver),
         use_pipe_waker=os.environ.get("AIOPQUIC_WAKER") == "pipe",
+        without=left_out(),
         verify_peer=configuration.verify_peer and not configuration.server_certificate_hashes,
         certificate_hashes=tuple(configuration.server_certificate_hashes or ()),
         pinned_keys=tuple(configuration.pinned_keys or ()),

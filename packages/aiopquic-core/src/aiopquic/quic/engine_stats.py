@@ -34,6 +34,14 @@ class EngineStats:
     "UDP datagrams; 0 with picoquic's own packet loop, which does not tell."
     bytes_received: int
     "Of UDP payload, as above."
+    datagrams_sent: int
+    "UDP datagrams, as above."
+    bytes_sent: int
+    "Of UDP payload, as above."
+    send_calls: int
+    "System calls that sent them; 0 on a simulated network, too."
+    receive_calls: int
+    "System calls that brought some, as above."
     datagrams_misrouted: int
     "Those of other workers' connections that came in here, and were handed over."
     misrouted_lost: int
@@ -44,6 +52,14 @@ class EngineStats:
     "Times that the network thread was woken by a call."
     turns: int
     "Rounds of the network thread."
+    sleeps: int
+    "Times that it went to sleep; 0 without one, and with picoquic's own packet loop."
+    sleeps_saved: int
+    "Times that ``spin_time`` had it find work before it did."
+    events: int
+    "Sent to the loop."
+    commands: int
+    "Sent to the network thread."
     events_waiting: int
     "For the loop."
     commands_waiting: int
@@ -104,11 +120,19 @@ def stats_of(engine: QuicEngine) -> EngineStats:
         connections_closed=counters["connections_closed"],
         datagrams_received=counters["datagrams_received"],
         bytes_received=counters["bytes_received"],
+        datagrams_sent=counters["datagrams_sent"],
+        bytes_sent=counters["bytes_sent"],
+        send_calls=counters["send_calls"],
+        receive_calls=counters["receive_calls"],
         datagrams_misrouted=counters["datagrams_misrouted"],
         misrouted_lost=counters["misrouted_lost"],
         loop_wakes=counters["loop_wakes"],
         network_wakes=counters["net_wakes"],
         turns=counters["turns"],
+        sleeps=counters["sleeps"],
+        sleeps_saved=counters["sleeps_saved"],
+        events=counters["events_pushed"],
+        commands=counters["commands_pushed"],
         events_waiting=counters["events_waiting"],
         commands_waiting=counters["commands_waiting"],
         incoming_retried=counters["incoming_retried"],
