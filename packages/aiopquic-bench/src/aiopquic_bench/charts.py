@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "Steps",
     "bars_chart",
+    "growth_chart",
     "ratio_chart",
     "require_charts",
     "save_png",
     "scale_chart",
     "sides_chart",
+    "steps_chart",
     "svg_of",
     "trace_chart",
 ]
 
 COLOURS = ("#2563a8", "#c2571a", "#2f855a", "#8b3a8b", "#8a6d1d", "#4a4a4a")
+COMMON = "#9a9a9a"
 INK = "#333333"
 GRID = "#dddddd"
 WIDTH = 8.0
@@ -161,9 +166,67 @@ def _first_row(rows: Sequence[tuple[str, Sequence[Sequence[float]]]], side: int)
     return next(place for place, (_, values_of) in enumerate(rows) if values_of[side])
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A row of :func:`steps_chart`."""
+
+    label: str
+    values: Sequence[Sequence[Sequence[float]]]
+    "For each panel those of each side; a single list for what all sides share; empty: not measured."
+
+
+def steps_chart(sides: Sequence[str], rows: Sequence[Steps], title: str, axes_of: Sequence[str]) -> Figure:
+    """Medians as bars with their numbers, and a line from the lowest to the highest; a panel for each figure."""
+    figure = _figure(1.3 + sum(0.16 + 0.22 * max([1, *map(len, row.values)]) for row in rows))
+    panels = figure.subplots(1, len(axes_of), sharey=True, squeeze=False)[0]
+    for which, (axes, axis) in enumerate(zip(panels, axes_of, strict=True)):
+        labelled: set[int] = set()
+        for place, row in enumerate(rows):
+            _step(axes, place, row.values[which], sides, labelled)
+        axes.set_yticks(range(len(rows)), [row.label for row in rows], fontsize=8)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlim(0, axes.get_xlim()[1] * 1.25)
+        axes.set_xlabel(axis, fontsize=8, color=INK)
+        _style(axes)
+    handles, labels = panels[0].get_legend_handles_labels()
+    if len(labels) > 1:
+        figure.legend(handles, labels, fontsize=7, frameon=False, loc="outside upper left", ncols=1)
+    figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
+    return figure
+
+
+def _step(
+    axes: Any, place: int, values_of: Sequence[Sequence[float]], sides: Sequence[str], labelled: set[int]
+) -> None:
+    is_common = len(values_of) < len(sides)
+    height = 0.8 / len(sides)
+    for number, values in enumerate(values_of):
+        if not values:
+            continue
+        middle = place if is_common else place + (number - (len(sides) - 1) / 2) * height
+        key = -1 if is_common else number
+        name = "below the APIs, the same for all" if is_common else sides[number]
+        axes.barh(
+            middle,
+            statistics.median(values),
+            height=height * 0.9,
+            color=COMMON if is_common else COLOURS[number % len(COLOURS)],
+            label=None if key in labelled else name,
+            alpha=0.75,
+        )
+        labelled.add(key)
+        axes.plot([min(values), max(values)], [middle, middle], color=INK, linewidth=1.0)
+        text = f" {_rounded(statistics.median(values))}"
+        axes.annotate(text, (max(values), middle), fontsize=7, color=INK, va="center_baseline")
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ") if value >= 100 else f"{value:.2f}"
+
+
 def scale_chart(document: dict[str, Any]) -> Figure:
-    """Connections, memory and throughput over time, with the phases."""
-    samples = document["samples"]
+    """Connections, memory and throughput over time, with the phases, or the steps where there are several."""
+    samples, steps = document["samples"], document["steps"]
     times = [sample["time"] for sample in samples]
     figure = _figure(6.0)
     panels = figure.subplots(3, 1, sharex=True)
@@ -177,12 +240,9 @@ def scale_chart(document: dict[str, Any]) -> Figure:
             axes.plot(times, [sample[name] for sample in samples], color=COLOURS[place], linewidth=1.3, label=what)
         axes.set_ylabel(label, fontsize=8, color=INK)
         axes.set_ylim(bottom=0)
-        axes.legend(fontsize=7, frameon=False, loc="best")
+        axes.legend(fontsize=7, frameon=False, loc="upper left")
         _style(axes)
-    for name in dict.fromkeys(sample["phase"] for sample in samples):
-        if name == "starting":
-            continue  # a moment, whose name would hide the next
-        begin = min(sample["time"] for sample in samples if sample["phase"] == name)
+    for name, begin in _marks(samples, steps):
         for axes in panels:
             axes.axvline(begin, color=INK, linewidth=0.6, linestyle=":")
         panels[0].annotate(
@@ -195,10 +255,88 @@ def scale_chart(document: dict[str, Any]) -> Figure:
             rotation=30,
         )
     panels[-1].set_xlabel("seconds", fontsize=8, color=INK)
-    settings = document["settings"]
-    title = f"{settings['idle']} idle and {settings['active']} active connections of {settings['clients']} processes"
+    clients = document["settings"]["clients"]
+    title = f"{_connections(steps[-1])} of {clients} processes, over time"
     figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
     return figure
+
+
+def _connections(step: dict[str, Any]) -> str:
+    return f"{step['idle']} idle and {step['active']} active connections"
+
+
+def _marks(samples: Sequence[dict[str, Any]], steps: Sequence[dict[str, Any]]) -> list[tuple[str, float]]:
+    """Names and moments of what begins; not of the start, a moment, whose name would hide the next."""
+    found: dict[str, float] = {}
+    for sample in samples:
+        name = sample["phase"]
+        if len(steps) > 1 and name != "closing":
+            step = steps[sample["step"] - 1]
+            name = f"{step['idle']} + {step['active']}"
+        if sample["step"]:
+            found.setdefault(name, sample["time"])
+    return list(found.items())
+
+
+def growth_chart(document: dict[str, Any]) -> Figure:
+    """Latency, throughput and memory: on the left as idle connections grow, on the right as active ones do."""
+    steps = document["steps"]
+    idle = [step for step in steps if step["active"] == steps[0]["active"]]
+    active = [step for step in steps if step["idle"] == steps[-1]["idle"]]
+    figure = _figure(9.0)
+    grid = figure.subplots(4, 2, sharex="col")
+    left = (
+        ("ms, echo every 0.2 s each", (("paced", "p50_us", 1e-3, "p50"), ("paced", "p99_us", 1e-3, "p99"))),
+        ("Mbit/s, all active at once", (("transfer", "mbit_per_s", 1, "received by the server"),)),
+        (
+            "KB of memory each",
+            (("memory", "server_kb_each", 1, "server"), ("memory", "client_kb_each", 1, "client")),
+        ),
+        ("handshakes per s", (("opening", "per_s", 1, "opened by that step"),)),
+    )
+    right = (
+        ("ms, echo after echo", (("echo", "p50_us", 1e-3, "p50"), ("echo", "p99_us", 1e-3, "p99"))),
+        left[1],
+        ("echoes per s, all together", (("echo", "per_s", 1, "one after the other on each"),)),
+        (
+            "fairness (Jain)",
+            (("echo", "fairness", 1, "of echoes"), ("transfer", "fairness", 1, "of bytes")),
+        ),
+    )
+    for column, (axis, chosen, panels) in enumerate((("idle", idle, left), ("active", active, right))):
+        for row, (label, lines) in enumerate(panels):
+            _growth(grid[row][column], [step[axis] for step in chosen], chosen, lines)
+            grid[row][column].set_ylabel(label, fontsize=8, color=INK)
+        other = f"{chosen[0]['active']} active" if axis == "idle" else f"{chosen[0]['idle']} idle"
+        grid[0][column].set_title(f"beside {other} connections", fontsize=8, color=INK, loc="left")
+        grid[-1][column].set_xlabel(f"{axis} connections", fontsize=8, color=INK)
+    title = f"One server, {document['settings']['clients']} client processes: what more connections cost"
+    figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
+    return figure
+
+
+def _growth(
+    axes: Any,
+    counts: Sequence[int],
+    steps: Sequence[dict[str, Any]],
+    lines: Sequence[tuple[str, str, float, str]],
+) -> None:
+    for place, (phase, name, factor, what) in enumerate(lines):
+        values = [step[phase][name] * factor for step in steps]
+        axes.plot(counts, values, color=COLOURS[place], linewidth=1.3, marker="o", markersize=4, label=what)
+        for count, value in zip(counts, values, strict=True):
+            text = f"{value:.2f}" if value < 10 else f"{value:.0f}"
+            axes.annotate(
+                text, (count, value), xytext=(0, 4), textcoords="offset points", fontsize=6.5, color=INK, ha="center"
+            )
+    axes.set_xscale("symlog" if counts[0] == 0 else "log")
+    axes.set_xticks(counts, list(map(str, counts)))
+    axes.minorticks_off()
+    axes.margins(x=0.12)
+    low, high = axes.get_ylim()
+    axes.set_ylim(0, max(high * 1.25, low))
+    axes.legend(fontsize=7, frameon=False, loc="lower left", ncols=len(lines))
+    _style(axes)
 
 
 def svg_of(figure: Figure) -> str:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-__all__ = ["code", "note", "page", "section", "table"]
+__all__ = ["Chart", "Made", "code", "note", "page", "section", "table"]
+
+Chart = tuple[str, Any]
+"A name, for the file of its picture, and the chart."
+
+Made = tuple[str, list[Chart]]
+"HTML, and the charts that are in it."
 
 _STYLE = """
 :root { color-scheme: light; --ink: #222; --quiet: #666; --line: #ddd; --shade: #f6f6f4; }
