@@ -286,18 +286,18 @@ def growth_chart(document: dict[str, Any]) -> Figure:
     figure = _figure(9.0)
     grid = figure.subplots(4, 2, sharex="col")
     left = (
-        ("ms, echo every 0.2 s each", (("paced", "p50_us", 1e-3, "p50"), ("paced", "p99_us", 1e-3, "p99"))),
-        ("Mbit/s, all active at once", (("transfer", "mbit_per_s", 1, "received by the server"),)),
+        ("ms of an echo, one each 0.2 s", (("paced", "p50_us", 1e-3, "p50"), ("paced", "p99_us", 1e-3, "p99"))),
+        ("Mbit/s, all active ones", (("transfer", "mbit_per_s", 1, "received by the server"),)),
         (
             "KB of memory each",
             (("memory", "server_kb_each", 1, "server"), ("memory", "client_kb_each", 1, "client")),
         ),
-        ("handshakes per s", (("opening", "per_s", 1, "opened by that step"),)),
+        ("handshakes per s", (("opening", "per_s", 1, "up to that number"),)),
     )
     right = (
-        ("ms, echo after echo", (("echo", "p50_us", 1e-3, "p50"), ("echo", "p99_us", 1e-3, "p99"))),
+        ("ms of an echo, no pause", (("echo", "p50_us", 1e-3, "p50"), ("echo", "p99_us", 1e-3, "p99"))),
         left[1],
-        ("echoes per s, all together", (("echo", "per_s", 1, "one after the other on each"),)),
+        ("echoes per s", (("echo", "per_s", 1, "no pause"),)),
         (
             "fairness (Jain)",
             (("echo", "fairness", 1, "of echoes"), ("transfer", "fairness", 1, "of bytes")),
@@ -305,7 +305,8 @@ def growth_chart(document: dict[str, Any]) -> Figure:
     )
     for column, (axis, chosen, panels) in enumerate((("idle", idle, left), ("active", active, right))):
         for row, (label, lines) in enumerate(panels):
-            _growth(grid[row][column], [step[axis] for step in chosen], chosen, lines)
+            counts = [step[axis] for step in chosen]
+            _growth(grid[row][column], counts, chosen, lines, is_wide=label.startswith("ms"))
             grid[row][column].set_ylabel(label, fontsize=8, color=INK)
         other = f"{chosen[0]['active']} active" if axis == "idle" else f"{chosen[0]['idle']} idle"
         grid[0][column].set_title(f"beside {other} connections", fontsize=8, color=INK, loc="left")
@@ -320,22 +321,33 @@ def _growth(
     counts: Sequence[int],
     steps: Sequence[dict[str, Any]],
     lines: Sequence[tuple[str, str, float, str]],
+    *,
+    is_wide: bool,
 ) -> None:
     for place, (phase, name, factor, what) in enumerate(lines):
         values = [step[phase][name] * factor for step in steps]
         axes.plot(counts, values, color=COLOURS[place], linewidth=1.3, marker="o", markersize=4, label=what)
+        is_below = place < len(lines) - 1  # the next line is above this one, where its numbers are
         for count, value in zip(counts, values, strict=True):
-            text = f"{value:.2f}" if value < 10 else f"{value:.0f}"
             axes.annotate(
-                text, (count, value), xytext=(0, 4), textcoords="offset points", fontsize=6.5, color=INK, ha="center"
+                f"{value:.2f}" if value < 10 else f"{value:.0f}",
+                (count, value),
+                xytext=(0, -5 if is_below else 5),
+                textcoords="offset points",
+                fontsize=6.5,
+                color=COLOURS[place],
+                ha="center",
+                va="top" if is_below else "bottom",
             )
     axes.set_xscale("symlog" if counts[0] == 0 else "log")
     axes.set_xticks(counts, list(map(str, counts)))
+    axes.margins(x=0.12, y=0.25)
+    if is_wide:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.1)
     axes.minorticks_off()
-    axes.margins(x=0.12)
-    low, high = axes.get_ylim()
-    axes.set_ylim(0, max(high * 1.25, low))
-    axes.legend(fontsize=7, frameon=False, loc="lower left", ncols=len(lines))
+    axes.legend(fontsize=7, frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=len(lines))
     _style(axes)
 
 
