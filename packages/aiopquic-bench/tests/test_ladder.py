@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aiopquic_bench.below import commands
+from aiopquic_bench.below import against, commands
 from aiopquic_bench.below.against import measure_both
 from aiopquic_bench.below.ladder import RUNGS, Climb
 from aiopquic_bench.cli import main
@@ -19,7 +20,13 @@ from aiopquic_bench.problems import ExitCode, Problem
 from aiopquic_bench.results import Result, Run, write_json
 
 CLIMB = Climb(congestion_control="bbr1", duration=0.1)
-HERE = Environment(Path(sys.executable), "aiopquic of old")
+HERE = ProgramContender(
+    name="before",
+    label="aiopquic of old",
+    python=Path(sys.executable),
+    adapter="streams",
+    settings={"congestion_control": "bbr1"},
+)
 APIS = [name for name, rung in RUNGS.items() if rung.adapter is not None]
 
 
@@ -51,6 +58,27 @@ def test_the_order_is_turned_round(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ProgramContender, "measure", measure)
     measure_both([RUNGS["low"]], CLIMB, HERE, against="old", pairs=3, missing={})
     assert order == ["after", "before", "before", "after", "after", "before"]
+
+
+def test_the_release_has_sessions_of_its_own(monkeypatch: pytest.MonkeyPatch):
+    """By another adapter than ours."""
+    adapters: list[tuple[str, str]] = []
+
+    def measure(contender: ProgramContender, task: Any) -> dict[str, float]:
+        adapters.append((contender.name, task.settings["adapter"]))
+        return {"mbit_per_s": 1.0, "cpu_s_per_gb": 1.0}
+
+    monkeypatch.setattr(ProgramContender, "measure", measure)
+    monkeypatch.setitem(against.PEERS, against.RELEASE, lambda algorithm: replace(HERE, name=against.RELEASE))
+    release = against.before_named(against.RELEASE, "bbr1")
+    rungs = [RUNGS["asyncio"], RUNGS["webtransport"]]
+    measure_both(rungs, CLIMB, release, against=against.RELEASE, pairs=1, missing={})
+    assert sorted(adapters) == [
+        ("after", "events"),
+        ("after", "webtransport"),
+        ("aiopquic-0.6.1", "events"),
+        ("aiopquic-0.6.1", "session_events"),
+    ]
 
 
 def test_an_environment_without_a_rung(monkeypatch: pytest.MonkeyPatch):
@@ -109,7 +137,7 @@ def test_a_base_that_can_not_be_built_is_told_before_anything_is_measured(
     def fail() -> Environment:
         raise Problem("it can't be installed", ExitCode.PEER)
 
-    monkeypatch.setattr(commands, "environment_finder", lambda name, has_sessions: fail)
+    monkeypatch.setattr(against, "environment_finder", lambda name, has_sessions: fail)
     monkeypatch.setattr(commands, "measure_both", None)
     assert main(["ceiling", "streams", "--against", "HEAD"]) == ExitCode.PEER
     assert "it can't be installed" in capsys.readouterr().err

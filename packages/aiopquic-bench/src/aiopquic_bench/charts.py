@@ -34,6 +34,12 @@ INK = "#333333"
 GRID = "#dddddd"
 WIDTH = 8.0
 
+#: A bar of a ladder is cut where it is more than so many times as long as the next.
+CUT = 2.0
+
+#: As many letters fit beside each other in a legend.
+LEGEND_LETTERS = 110
+
 #: Of the file's ids: the same chart gives the same bytes.
 _SALT = "aiopquic-bench"
 
@@ -176,27 +182,57 @@ class Steps:
 
 
 def steps_chart(sides: Sequence[str], rows: Sequence[Steps], title: str, axes_of: Sequence[str]) -> Figure:
-    """Medians as bars with their numbers, and a line from the lowest to the highest; a panel for each figure."""
+    """Medians as bars with their numbers, and a line from the lowest to the highest; a panel for each figure.
+
+    A bar more than twice as long as all others would make them all short: it is cut, which its arrow says.
+    """
     figure = _figure(1.3 + sum(0.16 + 0.22 * max([1, *map(len, row.values)]) for row in rows))
     panels = figure.subplots(1, len(axes_of), sharey=True, squeeze=False)[0]
     for which, (axes, axis) in enumerate(zip(panels, axes_of, strict=True)):
+        edge = _edge([row.values[which] for row in rows if which < len(row.values)])
         labelled: set[int] = set()
         for place, row in enumerate(rows):
-            _step(axes, place, row.values[which], sides, labelled)
+            _step(axes, place, row.values[which], sides, labelled, edge)
         axes.set_yticks(range(len(rows)), [row.label for row in rows], fontsize=8)
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlim(0, axes.get_xlim()[1] * 1.25)
+        axes.set_xlim(0, edge * 1.25)
         axes.set_xlabel(axis, fontsize=8, color=INK)
         _style(axes)
     handles, labels = panels[0].get_legend_handles_labels()
     if len(labels) > 1:
-        figure.legend(handles, labels, fontsize=7, frameon=False, loc="outside upper left", ncols=1)
-    figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
+        is_short = sum(map(len, labels)) < LEGEND_LETTERS
+        legend = figure.legend(
+            handles,
+            labels,
+            title=title,
+            title_fontsize=10,
+            alignment="left",
+            fontsize=7,
+            frameon=False,
+            loc="outside upper left",
+            ncols=len(labels) if is_short else 1,
+        )
+        legend.get_title().set_color(INK)
+    else:
+        figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
     return figure
 
 
+def _edge(values: Sequence[Sequence[Sequence[float]]]) -> float:
+    """Where the longest bar ends, or is cut."""
+    longest = sorted(max(map(max, filter(None, sides)), default=0.0) for sides in values)
+    if len(longest) > 1 and longest[-1] > CUT * longest[-2] > 0:
+        return longest[-2] * CUT
+    return longest[-1] if longest and longest[-1] else 1.0
+
+
 def _step(
-    axes: Any, place: int, values_of: Sequence[Sequence[float]], sides: Sequence[str], labelled: set[int]
+    axes: Any,
+    place: int,
+    values_of: Sequence[Sequence[float]],
+    sides: Sequence[str],
+    labelled: set[int],
+    edge: float,
 ) -> None:
     is_common = len(values_of) < len(sides)
     height = 0.8 / len(sides)
@@ -206,18 +242,27 @@ def _step(
         middle = place if is_common else place + (number - (len(sides) - 1) / 2) * height
         key = -1 if is_common else number
         name = "below the APIs, the same for all" if is_common else sides[number]
+        median = statistics.median(values)
         axes.barh(
             middle,
-            statistics.median(values),
+            min(median, edge),
             height=height * 0.9,
             color=COMMON if is_common else COLOURS[number % len(COLOURS)],
             label=None if key in labelled else name,
             alpha=0.75,
         )
         labelled.add(key)
-        axes.plot([min(values), max(values)], [middle, middle], color=INK, linewidth=1.0)
-        text = f" {_rounded(statistics.median(values))}"
-        axes.annotate(text, (max(values), middle), fontsize=7, color=INK, va="center_baseline")
+        axes.plot([min(*values, edge), min(max(values), edge)], [middle, middle], color=INK, linewidth=1.0)
+        arrow = "\N{RIGHTWARDS ARROW} " if median > edge else ""
+        axes.annotate(
+            f"{arrow}{_rounded(median)}",
+            (min(max(values), edge), middle),
+            xytext=(4, 0),
+            textcoords="offset points",
+            fontsize=7,
+            color=INK,
+            va="center_baseline",
+        )
 
 
 def _rounded(value: float) -> str:

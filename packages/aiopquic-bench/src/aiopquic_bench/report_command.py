@@ -135,7 +135,9 @@ def _section(group: Sequence[Document], names: Mapping[Path, str]) -> Made:
     with _damage_is_told(*(path for path, _, _ in group)):
         if kind != "run":
             return SECTIONS[kind](content)
-        return run_section(run_command_of(content), [(names.get(path, path.stem), each) for path, _, each in group])
+        return run_section(
+            run_command_of(content), [(names.get(path, path.stem), path.name, each) for path, _, each in group]
+        )
 
 
 @contextmanager

@@ -11,16 +11,21 @@ from typing import Any
 from aiopquic.versions import versions
 from aiopquic_bench.below.ladder import RUNGS, WRITE_SIZE, Climb, Rung
 from aiopquic_bench.contenders import Contender, ProgramContender, Task
-from aiopquic_bench.environments import Environment
+from aiopquic_bench.environments import Environment, environment_finder
 from aiopquic_bench.host import host_report
 from aiopquic_bench.measuring import Figures
 from aiopquic_bench.paired import Match, certificates, play
+from aiopquic_bench.peer_list import PEERS
 from aiopquic_bench.peers_command import peers_document, version_notes
 from aiopquic_bench.ratios import VERDICT_PAIRS
 from aiopquic_bench.rows import Row
 from aiopquic_bench.showing import progress
 
-__all__ = ["measure_both", "problems_of"]
+__all__ = ["before_named", "measure_both", "problems_of"]
+
+#: The release of that name that is not ours, and the adapters of its APIs where they are others than ours.
+RELEASE = "aiopquic-0.6.1"
+RELEASE_ADAPTERS = {"webtransport": "session_events"}
 
 FIGURES = ("mbit_per_s", "cpu_s_per_gb")
 
@@ -51,6 +56,18 @@ class _After:
         return RUNGS[task.case].measure(replace(self.climb, certificates=str(task.certificates.certificate.parent)))
 
 
+def before_named(against: str, algorithm: str) -> Contender:
+    """What is before: an environment of a revision or a wheel, or the release that `peers` has.
+
+    Raises:
+        UsageProblem: there is none of that name.
+        Problem: it can't be built or installed.
+    """
+    if against == RELEASE:
+        return PEERS[RELEASE](algorithm)
+    return _contender("before", environment_finder(against, has_sessions=True)(), algorithm)
+
+
 def _contender(name: str, environment: Environment, algorithm: str) -> ProgramContender:
     return ProgramContender(
         name=name,
@@ -64,19 +81,26 @@ def _contender(name: str, environment: Environment, algorithm: str) -> ProgramCo
 def _match(rung: Rung, before: Contender, case: str) -> Match:
     if rung.adapter is None:
         return Match(Row(name=rung.name, title=rung.label, case=rung.name, figures=FIGURES), None)
-    settings = {"size": WRITE_SIZE, "adapter": rung.adapter}
-    return Match(Row(name=rung.name, title=rung.label, case=case, figures=FIGURES, settings=settings), before)
+    row = Row(
+        name=rung.name,
+        title=rung.label,
+        case=case,
+        figures=FIGURES,
+        settings={"size": WRITE_SIZE, "adapter": rung.adapter},
+        their_settings={RELEASE: {"adapter": RELEASE_ADAPTERS.get(rung.name, rung.adapter)}},
+    )
+    return Match(row, before)
 
 
 def measure_both(
-    rungs: Sequence[Rung], climb: Climb, base: Environment, *, against: str, pairs: int, missing: Mapping[str, str]
+    rungs: Sequence[Rung], climb: Climb, before: Contender, *, against: str, pairs: int, missing: Mapping[str, str]
 ) -> dict[str, Any]:
     """Measure in turn, A B B A A B ...; what the file holds.
 
     Args:
         rungs: those that can be measured here.
         climb: how.
-        base: the environment that is before; this process's is after.
+        before: what is before; the environment of this process is after.
         against: what it is called in the command.
         pairs: of each API.
         missing: the rungs that can't be measured, and why.
@@ -86,9 +110,7 @@ def measure_both(
     """
     host = host_report()
     own = Environment(Path(sys.executable), f"aiopquic {versions()['aiopquic']}")
-    before, after = (
-        _contender(name, each, climb.congestion_control) for name, each in (("before", base), ("after", own))
-    )
+    after = _contender("after", own, climb.congestion_control)
     matches = [_match(rung, before, climb.case) for rung in rungs]
     with certificates() as files, progress(pairs * len(matches)) as steps:
         ours = _After(after, climb)

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aiopquic.testing.certificates import dev_certificate
-from aiopquic_bench.below.against import measure_both, problems_of
+from aiopquic_bench.below.against import before_named, measure_both, problems_of
 from aiopquic_bench.below.chart import both_chart, both_table, ladder_chart, ladder_table
 from aiopquic_bench.below.ladder import DATAGRAM_SIZE, RUNGS, Climb, Rung, executable, rungs_named
 from aiopquic_bench.below.sim_link import DEFAULT_DELAY_MS, DEFAULT_RATE, SimLink
 from aiopquic_bench.charts import require_charts, save_png
 from aiopquic_bench.documents import check_target, write_document
-from aiopquic_bench.environments import environment_finder
 from aiopquic_bench.host import host_report
 from aiopquic_bench.measuring import Figures
 from aiopquic_bench.plan import (
@@ -50,7 +49,9 @@ def ceiling(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(metavar="BEFORE", help="Before and after in turn: a revision, a wheel, or an environment."),
+        typer.Option(
+            metavar="BEFORE", help="Before and after in turn: a revision, a wheel, an environment, or aiopquic-0.6.1."
+        ),
     ] = None,
     down: Annotated[bool, typer.Option("--down", help="From server to client, where there is QUIC.")] = False,
     size: Annotated[str, typer.Option(help="Bytes of a datagram, where there is no QUIC.")] = str(DATAGRAM_SIZE),
@@ -101,8 +102,8 @@ def ceiling(
         if json_ is not None:
             write_json(run, json_)
     else:
-        base = environment_finder(against, has_sessions=True)()
-        document = measure_both(rungs, climb, base, against=against, pairs=times, missing=missing)
+        before = before_named(against, climb.congestion_control)
+        document = measure_both(rungs, climb, before, against=against, pairs=times, missing=missing)
         console.print(both_table(document))
         for text in problems_of(document):
             print(text, file=sys.stderr)

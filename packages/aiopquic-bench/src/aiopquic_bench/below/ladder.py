@@ -138,9 +138,9 @@ def _api(name: str, label: str, adapter: str) -> Rung:
 RUNGS = {
     rung.name: rung
     for rung in (
-        _udp("udp", "raw UDP, a datagram a call", gso=False, gro=False),
-        _udp("udp-gso", "raw UDP with GSO", gso=True, gro=False),
-        _udp("udp-gso-gro", "raw UDP with GSO and GRO", gso=True, gro=True),
+        _udp("udp", "raw UDP (C), a datagram a call", gso=False, gro=False),
+        _udp("udp-gso", "raw UDP (C) with GSO", gso=True, gro=False),
+        _udp("udp-gso-gro", "raw UDP (C) with GSO and GRO", gso=True, gro=True),
         Rung(
             name="iperf3",
             label="iperf3 -u",
@@ -150,7 +150,7 @@ RUNGS = {
         Rung(name="sim-link", label="picoquic alone, no UDP (sim_link)", measure=_sim_link, is_beside=True),
         Rung(
             name="picoquicdemo",
-            label="picoquicdemo -a perf",
+            label="picoquicdemo -a perf (C)",
             measure=_picoquicdemo,
             missing=_on_path("picoquicdemo", "./dev nox -s picoquicdemo builds it, --picoquicdemo FILE names it"),
         ),

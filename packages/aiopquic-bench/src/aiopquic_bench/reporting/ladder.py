@@ -107,7 +107,7 @@ def _both_table(document: dict[str, Any]) -> str:
             held = values["interval"]
             lines.append(
                 (
-                    rung_label(each["row"]),
+                    rung_label(each["row"]) if figure == _SPEED else "",
                     unit,
                     "" if before is None else number(before),
                     number(after),

@@ -57,8 +57,9 @@ def run_command_of(document: dict[str, Any]) -> str:
     return _OTHERS.get(document["settings"]["api"], _RUN)[0]
 
 
-def run_section(command: str, documents: Sequence[tuple[str, dict[str, Any]]]) -> Made:
-    """Files of one command, each with what it is called."""
+def run_section(command: str, files: Sequence[tuple[str, str, dict[str, Any]]]) -> Made:
+    """Files of one command: what each is called here, the name of the file, and what it holds."""
+    documents = [(label, document) for label, _, document in files]
     title = next((title for name, title in _OTHERS.values() if name == command), _RUN[1])
     parts = [
         note(
@@ -66,11 +67,11 @@ def run_section(command: str, documents: Sequence[tuple[str, dict[str, Any]]]) -
             "receiver. A figure of one host at one time means little by itself: comparisons of pairs mean more."
         )
     ]
-    for name, document in documents:
-        if len(documents) > 1:
-            parts.append(note(f"{name}: aiopquic {document['host'].get('aiopquic', 'of unknown version')}"))
+    for label, file, document in files:
+        if len(files) > 1:
+            parts.append(note(f"{label}: aiopquic {document['host'].get('aiopquic', 'of unknown version')}"))
         words = f"{command} --down" if document["settings"].get("is_down") else command
-        parts.append(command_line(words, document["settings"], _OPTIONS[command], f"{name}.json"))
+        parts.append(command_line(words, document["settings"], _OPTIONS[command], file))
     if command == "ceiling":
         text, charts = ceiling_parts(documents)
         return section(title, [*parts, text]), charts
