@@ -14,13 +14,14 @@ import pytest
 from rich.console import Console
 
 from aiopquic_bench import host
-from aiopquic_bench.below import chart, native, others, udp
-from aiopquic_bench.below.chart import draw_ladder, ladder_table
+from aiopquic_bench.below import native, others, udp
+from aiopquic_bench.below.chart import ladder_chart, ladder_table
 from aiopquic_bench.below.ladder import RUNGS, Climb, rungs_named
 from aiopquic_bench.below.native import answer_of, native_words, started
 from aiopquic_bench.below.others import measure_iperf3, measure_picoquicdemo
 from aiopquic_bench.below.sim_link import SimLink
 from aiopquic_bench.below.udp import measure_udp
+from aiopquic_bench.charts import save_png
 from aiopquic_bench.cli import main
 from aiopquic_bench.figures import KINDS
 from aiopquic_bench.problems import ExitCode, Problem, UsageProblem
@@ -337,13 +338,24 @@ def test_bars_in_the_terminal():
 
 
 def test_a_picture_needs_matplotlib(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setattr(chart, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main(["ceiling", "--png", "a.png"]) == ExitCode.USAGE
     assert "pip install 'aiopquic-bench[charts]'" in capsys.readouterr().err
 
 
 def test_a_picture(tmp_path: Path):
-    draw_ladder(LADDER, tmp_path / "a.png")
+    pytest.importorskip("matplotlib")
+    figure = ladder_chart(["here"], [{result.case: result.figures for result in LADDER.results}])
+    save_png(figure, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(Problem, match="can't be written: Is a directory"):
-        draw_ladder(LADDER, tmp_path)
+        save_png(figure, tmp_path)
+
+
+def test_ceiling_down_and_drawn(tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    path, picture = tmp_path / "a.json", tmp_path / "a.png"
+    words = ["ceiling", "udp", "webtransport", "--down", "--quick", "--json", str(path), "--png", str(picture)]
+    assert main(words) == 0
+    assert Run.read(path).settings["is_down"]
+    assert picture.read_bytes().startswith(b"\x89PNG")

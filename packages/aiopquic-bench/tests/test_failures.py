@@ -15,13 +15,13 @@ import pytest
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.streams import Connection, SendStream
 from aiopquic_bench import peers, processes
-from aiopquic_bench.apis.low import LowStream
 from aiopquic_bench.job import Job
 from aiopquic_bench.measuring import Window, check_totals
 from aiopquic_bench.moving import Tally
 from aiopquic_bench.pattern import LONGEST, PERIOD, Checker, pattern
 from aiopquic_bench.problems import ExitCode, Problem
 from aiopquic_bench.processes import measure_in_process
+from aiopquic_bench.programs.low import LowStream
 from aiopquic_bench.running import measure_once
 from aiopquic_bench.serving import Report, Service
 from aiopquic_webtransport import SendStream as SessionSendStream

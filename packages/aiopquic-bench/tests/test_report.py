@@ -124,7 +124,7 @@ def test_before_and_after(tmp_path: Path):
         "after / before",
         "aiopquic.connect",
         "3.00",
-        "raw UDP, a datagram a call",
+        "raw UDP (C), a datagram a call",
     ):
         assert words in page.text, words
     assert len(list(output.glob("*.png"))) == 1

@@ -13,7 +13,7 @@ from aiopquic_bench.problems import ExitCode
 from aiopquic_bench.scale import running
 from aiopquic_bench.scale.running import jain
 
-FEW = ["scale", "--quick", "--idle", "20", "--active", "6", "--duration", "0.2"]
+FEW = ["scale", "--quick", "--active", "6", "--duration", "0.2", "--idle", "20"]
 
 
 @pytest.mark.parametrize("words", [[], ["--api", "webtransport", "--clients", "1"], ["--driver", "inline"]])
@@ -21,21 +21,38 @@ def test_all_phases(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixt
     path = tmp_path / "scale.json"
     assert main([*FEW, *words, "--json", str(path)]) == 0
     document = json.loads(path.read_text())
-    assert (document["kind"], document["settings"]["idle"], document["settings"]["active"]) == ("scale", 20, 6)
+    assert (document["kind"], document["settings"]["idle"], document["settings"]["active"]) == ("scale", [20], [6])
     assert document["samples"][-1]["connections"] == 26
     assert {sample["phase"] for sample in document["samples"]} >= {"idle", "paced", "echo", "transfer"}
+    (step,) = document["steps"]
     for phase in ("paced", "echo", "transfer"):
-        assert 0 < document[phase]["fairness"] <= 1
-        assert 0 <= document[phase]["least"] <= document[phase]["most"]
-    assert document["echo"]["p99_us"] >= document["echo"]["p50_us"] > 0
-    assert document["transfer"]["mbit_per_s"] > 0
+        assert 0 < step[phase]["fairness"] <= 1
+        assert 0 <= step[phase]["least"] <= step[phase]["most"]
+    assert step["echo"]["p99_us"] >= step["echo"]["p50_us"] > 0
+    assert step["transfer"]["mbit_per_s"] > 0
     assert "fairness" in capsys.readouterr().out
+
+
+STEPS = ["scale", "--idle", "0", "--idle", "30", "--active", "2", "--active", "3", "--active", "9", "--duration", "0.2"]
+
+
+def test_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The first number of active connections with each of idle ones, the others with the last of these."""
+    path = tmp_path / "scale.json"
+    assert main([*STEPS, "--json", str(path)]) == 0
+    document = json.loads(path.read_text())
+    steps = [(step["idle"], step["active"]) for step in document["steps"]]
+    assert steps == [(0, 2), (30, 2), (30, 3), (30, 9)]
+    for number, (idle, active) in enumerate(steps, 1):
+        resting = [each for each in document["samples"] if each["step"] == number and each["phase"] == "idle"]
+        assert {each["connections"] for each in resting} == {idle + active}
+    assert "handshakes per s" in capsys.readouterr().out
 
 
 def test_connections_of_a_process_share_a_socket(tmp_path: Path):
     path = tmp_path / "scale.json"
-    assert main([*FEW, "--idle", "60", "--json", str(path)]) == 0
-    assert json.loads(path.read_text())["memory"]["client_descriptors"] < 30
+    assert main([*FEW[:-1], "60", "--json", str(path)]) == 0
+    assert json.loads(path.read_text())["steps"][-1]["memory"]["client_descriptors"] < 30
 
 
 @pytest.mark.skipif("not __import__('importlib.util').util.find_spec('matplotlib')", reason="matplotlib is an extra")
@@ -47,6 +64,18 @@ def test_a_picture_and_a_section_of_the_report(tmp_path: Path):
     text = (tmp_path / "out" / "report.html").read_text()
     assert "Very many connections" in text
     assert "aiopquic-bench scale --idle 20 --active 6" in text
+
+
+@pytest.mark.skipif("not __import__('importlib.util').util.find_spec('matplotlib')", reason="matplotlib is an extra")
+def test_a_picture_of_steps(tmp_path: Path):
+    path, picture = tmp_path / "scale.json", tmp_path / "scale.png"
+    assert main([*STEPS, "--json", str(path), "--png", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert main(["report", str(path), "--output", str(tmp_path / "out")]) == 0
+    assert {each.stem for each in (tmp_path / "out").glob("*.png")} == {"scale", "scale-steps"}
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert "aiopquic-bench scale --idle 0 --idle 30 --active 2 --active 3 --active 9" in text
+    assert "The last step, 30 idle and 9 active connections" in text
 
 
 @pytest.mark.parametrize(
@@ -63,6 +92,8 @@ def test_jain(counts: list[int], index: float):
         ("--driver x", "--driver x"),
         ("--cc bbr", "plain bbr is not measured"),
         ("--clients 0", "one client process at least, not 0"),
+        ("--idle 5 --idle 5", "steps grow: --idle can't be 5, 5"),
+        ("--active 9 --active 3", "steps grow: --active can't be 9, 3"),
         ("--idle -1", "0 idle connections or more, not -1"),
         ("--active 1 --clients 2", "--active is too small"),
         ("--at-once 0", "one handshake at once at least, not 0"),

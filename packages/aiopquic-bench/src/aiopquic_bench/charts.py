@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +15,30 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "Steps",
     "bars_chart",
+    "growth_chart",
     "ratio_chart",
     "require_charts",
     "save_png",
     "scale_chart",
     "sides_chart",
+    "steps_chart",
     "svg_of",
     "trace_chart",
 ]
 
 COLOURS = ("#2563a8", "#c2571a", "#2f855a", "#8b3a8b", "#8a6d1d", "#4a4a4a")
+COMMON = "#9a9a9a"
 INK = "#333333"
 GRID = "#dddddd"
 WIDTH = 8.0
+
+#: A bar of a ladder is cut where it is more than so many times as long as the next.
+CUT = 2.0
+
+#: As many letters fit beside each other in a legend.
+LEGEND_LETTERS = 110
 
 #: Of the file's ids: the same chart gives the same bytes.
 _SALT = "aiopquic-bench"
@@ -161,9 +172,106 @@ def _first_row(rows: Sequence[tuple[str, Sequence[Sequence[float]]]], side: int)
     return next(place for place, (_, values_of) in enumerate(rows) if values_of[side])
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A row of :func:`steps_chart`."""
+
+    label: str
+    values: Sequence[Sequence[Sequence[float]]]
+    "For each panel those of each side; a single list for what all sides share; empty: not measured."
+
+
+def steps_chart(sides: Sequence[str], rows: Sequence[Steps], title: str, axes_of: Sequence[str]) -> Figure:
+    """Medians as bars with their numbers, and a line from the lowest to the highest; a panel for each figure.
+
+    A bar more than twice as long as all others would make them all short: it is cut, which its arrow says.
+    """
+    figure = _figure(1.3 + sum(0.16 + 0.22 * max([1, *map(len, row.values)]) for row in rows))
+    panels = figure.subplots(1, len(axes_of), sharey=True, squeeze=False)[0]
+    for which, (axes, axis) in enumerate(zip(panels, axes_of, strict=True)):
+        edge = _edge([row.values[which] for row in rows if which < len(row.values)])
+        labelled: set[int] = set()
+        for place, row in enumerate(rows):
+            _step(axes, place, row.values[which], sides, labelled, edge)
+        axes.set_yticks(range(len(rows)), [row.label for row in rows], fontsize=8)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlim(0, edge * 1.25)
+        axes.set_xlabel(axis, fontsize=8, color=INK)
+        _style(axes)
+    handles, labels = panels[0].get_legend_handles_labels()
+    if len(labels) > 1:
+        is_short = sum(map(len, labels)) < LEGEND_LETTERS
+        legend = figure.legend(
+            handles,
+            labels,
+            title=title,
+            title_fontsize=10,
+            alignment="left",
+            fontsize=7,
+            frameon=False,
+            loc="outside upper left",
+            ncols=len(labels) if is_short else 1,
+        )
+        legend.get_title().set_color(INK)
+    else:
+        figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
+    return figure
+
+
+def _edge(values: Sequence[Sequence[Sequence[float]]]) -> float:
+    """Where the longest bar ends, or is cut."""
+    longest = sorted(max(map(max, filter(None, sides)), default=0.0) for sides in values)
+    if len(longest) > 1 and longest[-1] > CUT * longest[-2] > 0:
+        return longest[-2] * CUT
+    return longest[-1] if longest and longest[-1] else 1.0
+
+
+def _step(
+    axes: Any,
+    place: int,
+    values_of: Sequence[Sequence[float]],
+    sides: Sequence[str],
+    labelled: set[int],
+    edge: float,
+) -> None:
+    is_common = len(values_of) < len(sides)
+    height = 0.8 / len(sides)
+    for number, values in enumerate(values_of):
+        if not values:
+            continue
+        middle = place if is_common else place + (number - (len(sides) - 1) / 2) * height
+        key = -1 if is_common else number
+        name = "below the APIs, the same for all" if is_common else sides[number]
+        median = statistics.median(values)
+        axes.barh(
+            middle,
+            min(median, edge),
+            height=height * 0.9,
+            color=COMMON if is_common else COLOURS[number % len(COLOURS)],
+            label=None if key in labelled else name,
+            alpha=0.75,
+        )
+        labelled.add(key)
+        axes.plot([min(*values, edge), min(max(values), edge)], [middle, middle], color=INK, linewidth=1.0)
+        arrow = "\N{RIGHTWARDS ARROW} " if median > edge else ""
+        axes.annotate(
+            f"{arrow}{_rounded(median)}",
+            (min(max(values), edge), middle),
+            xytext=(4, 0),
+            textcoords="offset points",
+            fontsize=7,
+            color=INK,
+            va="center_baseline",
+        )
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ") if value >= 100 else f"{value:.2f}"
+
+
 def scale_chart(document: dict[str, Any]) -> Figure:
-    """Connections, memory and throughput over time, with the phases."""
-    samples = document["samples"]
+    """Connections, memory and throughput over time, with the phases, or the steps where there are several."""
+    samples, steps = document["samples"], document["steps"]
     times = [sample["time"] for sample in samples]
     figure = _figure(6.0)
     panels = figure.subplots(3, 1, sharex=True)
@@ -177,12 +285,9 @@ def scale_chart(document: dict[str, Any]) -> Figure:
             axes.plot(times, [sample[name] for sample in samples], color=COLOURS[place], linewidth=1.3, label=what)
         axes.set_ylabel(label, fontsize=8, color=INK)
         axes.set_ylim(bottom=0)
-        axes.legend(fontsize=7, frameon=False, loc="best")
+        axes.legend(fontsize=7, frameon=False, loc="upper left")
         _style(axes)
-    for name in dict.fromkeys(sample["phase"] for sample in samples):
-        if name == "starting":
-            continue  # a moment, whose name would hide the next
-        begin = min(sample["time"] for sample in samples if sample["phase"] == name)
+    for name, begin in _marks(samples, steps):
         for axes in panels:
             axes.axvline(begin, color=INK, linewidth=0.6, linestyle=":")
         panels[0].annotate(
@@ -195,10 +300,100 @@ def scale_chart(document: dict[str, Any]) -> Figure:
             rotation=30,
         )
     panels[-1].set_xlabel("seconds", fontsize=8, color=INK)
-    settings = document["settings"]
-    title = f"{settings['idle']} idle and {settings['active']} active connections of {settings['clients']} processes"
+    clients = document["settings"]["clients"]
+    title = f"{_connections(steps[-1])} of {clients} processes, over time"
     figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
     return figure
+
+
+def _connections(step: dict[str, Any]) -> str:
+    return f"{step['idle']} idle and {step['active']} active connections"
+
+
+def _marks(samples: Sequence[dict[str, Any]], steps: Sequence[dict[str, Any]]) -> list[tuple[str, float]]:
+    """Names and moments of what begins; not of the start, a moment, whose name would hide the next."""
+    found: dict[str, float] = {}
+    for sample in samples:
+        name = sample["phase"]
+        if len(steps) > 1 and name != "closing":
+            step = steps[sample["step"] - 1]
+            name = f"{step['idle']} + {step['active']}"
+        if sample["step"]:
+            found.setdefault(name, sample["time"])
+    return list(found.items())
+
+
+def growth_chart(document: dict[str, Any]) -> Figure:
+    """Latency, throughput and memory: on the left as idle connections grow, on the right as active ones do."""
+    steps = document["steps"]
+    idle = [step for step in steps if step["active"] == steps[0]["active"]]
+    active = [step for step in steps if step["idle"] == steps[-1]["idle"]]
+    figure = _figure(9.0)
+    grid = figure.subplots(4, 2, sharex="col")
+    left = (
+        ("ms of an echo, one each 0.2 s", (("paced", "p50_us", 1e-3, "p50"), ("paced", "p99_us", 1e-3, "p99"))),
+        ("Mbit/s, all active ones", (("transfer", "mbit_per_s", 1, "received by the server"),)),
+        (
+            "KB of memory each",
+            (("memory", "server_kb_each", 1, "server"), ("memory", "client_kb_each", 1, "client")),
+        ),
+        ("handshakes per s", (("opening", "per_s", 1, "up to that number"),)),
+    )
+    right = (
+        ("ms of an echo, no pause", (("echo", "p50_us", 1e-3, "p50"), ("echo", "p99_us", 1e-3, "p99"))),
+        left[1],
+        ("echoes per s", (("echo", "per_s", 1, "no pause"),)),
+        (
+            "fairness (Jain)",
+            (("echo", "fairness", 1, "of echoes"), ("transfer", "fairness", 1, "of bytes")),
+        ),
+    )
+    for column, (axis, chosen, panels) in enumerate((("idle", idle, left), ("active", active, right))):
+        for row, (label, lines) in enumerate(panels):
+            counts = [step[axis] for step in chosen]
+            _growth(grid[row][column], counts, chosen, lines, is_wide=label.startswith("ms"))
+            grid[row][column].set_ylabel(label, fontsize=8, color=INK)
+        other = f"{chosen[0]['active']} active" if axis == "idle" else f"{chosen[0]['idle']} idle"
+        grid[0][column].set_title(f"beside {other} connections", fontsize=8, color=INK, loc="left")
+        grid[-1][column].set_xlabel(f"{axis} connections", fontsize=8, color=INK)
+    title = f"One server, {document['settings']['clients']} client processes: what more connections cost"
+    figure.suptitle(title, fontsize=10, color=INK, x=0.01, ha="left")
+    return figure
+
+
+def _growth(
+    axes: Any,
+    counts: Sequence[int],
+    steps: Sequence[dict[str, Any]],
+    lines: Sequence[tuple[str, str, float, str]],
+    *,
+    is_wide: bool,
+) -> None:
+    for place, (phase, name, factor, what) in enumerate(lines):
+        values = [step[phase][name] * factor for step in steps]
+        axes.plot(counts, values, color=COLOURS[place], linewidth=1.3, marker="o", markersize=4, label=what)
+        is_below = place < len(lines) - 1  # the next line is above this one, where its numbers are
+        for count, value in zip(counts, values, strict=True):
+            axes.annotate(
+                f"{value:.2f}" if value < 10 else f"{value:.0f}",
+                (count, value),
+                xytext=(0, -5 if is_below else 5),
+                textcoords="offset points",
+                fontsize=6.5,
+                color=COLOURS[place],
+                ha="center",
+                va="top" if is_below else "bottom",
+            )
+    axes.set_xscale("symlog" if counts[0] == 0 else "log")
+    axes.set_xticks(counts, list(map(str, counts)))
+    axes.margins(x=0.12, y=0.25)
+    if is_wide:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.1)
+    axes.minorticks_off()
+    axes.legend(fontsize=7, frameon=False, loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=len(lines))
+    _style(axes)
 
 
 def svg_of(figure: Figure) -> str:

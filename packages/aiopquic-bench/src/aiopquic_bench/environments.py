@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from aiopquic_bench.problems import ExitCode, Problem, UsageProblem
 __all__ = [
     "Environment",
     "cache_folder",
+    "environment_finder",
     "find_python",
     "of_requirement",
     "of_revision",
@@ -34,6 +35,10 @@ CACHE_VARIABLE = "AIOPQUIC_BENCH_CACHE"
 #: Seconds that an installation, and a build from sources, may take.
 INSTALL_TIMEOUT = 600.0
 BUILD_TIMEOUT = 1800.0
+
+#: The packages of a revision; the second is built with the first.
+CORE = "aiopquic-core"
+SESSIONS = "aiopquic-webtransport"
 
 _MARKER = "installed.json"
 
@@ -113,17 +118,23 @@ def revision_of(name: str) -> tuple[Path, str] | None:
     return None if commit is None else (Path(top), commit)
 
 
-def of_revision(repository: Path, commit: str) -> Environment:
+def of_revision(repository: Path, commit: str, *, has_sessions: bool = False) -> Environment:
     """A revision of this project, built in the same way as any other: from the files of the commit, not editable.
+
+    Args:
+        repository: where it is.
+        commit: its full name.
+        has_sessions: aiopquic-webtransport, too, where the commit holds it.
 
     Raises:
         UsageProblem: the commit holds no aiopquic-core.
         Problem: it can't be built.
     """
-    if _git(repository, "cat-file", "-e", f"{commit}:packages/aiopquic-core/pyproject.toml") is None:
-        raise UsageProblem(f"the commit {commit[:12]} holds no packages/aiopquic-core: there is nothing to measure")
+    if not _holds(repository, commit, CORE):
+        raise UsageProblem(f"the commit {commit[:12]} holds no packages/{CORE}: there is nothing to measure")
+    has_sessions = has_sessions and _holds(repository, commit, SESSIONS)
     python = find_python((3, 11), what="the revision")
-    name = f"revision-{commit[:16]}"
+    name = f"revision-{commit[:16]}{'-sessions' if has_sessions else ''}"
     found = _found(name, python)
     if found is not None:
         return found
@@ -133,8 +144,30 @@ def of_revision(repository: Path, commit: str) -> Environment:
         archive = subprocess.run(["git", "archive", commit], cwd=repository, stdout=subprocess.PIPE, check=True)
         subprocess.run(["tar", "-x", "-C", str(sources)], input=archive.stdout, check=True)
         _share_third_party(repository, sources)
-        package = str(sources / "packages" / "aiopquic-core")
-        return _made(name, [package], python, label=f"aiopquic-core {commit[:12]}", timeout=BUILD_TIMEOUT)
+        packages = [str(sources / "packages" / each) for each in (CORE, SESSIONS)[: 1 + has_sessions]]
+        label = f"{CORE} {commit[:12]}"
+        return _made(name, packages, python, label=label, timeout=BUILD_TIMEOUT, wheels=Path(folder) / "wheels")
+
+
+def _holds(repository: Path, commit: str, package: str) -> bool:
+    return _git(repository, "cat-file", "-e", f"{commit}:packages/{package}/pyproject.toml") is not None
+
+
+def environment_finder(name: str, *, has_sessions: bool = False) -> Callable[[], Environment]:
+    """What makes an environment of a revision, a wheel, or a folder that is one; the name is looked up at once.
+
+    Raises:
+        UsageProblem: it is none of these.
+    """
+    if name.endswith(".whl"):
+        return lambda: of_wheel(Path(name))
+    inside = Path(name).absolute() / "bin" / "python"
+    if inside.is_file():
+        return lambda: Environment(inside, f"aiopquic of {Path(name).name}")
+    found = revision_of(name)
+    if found is None:
+        raise UsageProblem(f"{name!r} is no revision of a git repository here, no wheel, and no environment")
+    return lambda: of_revision(*found, has_sessions=has_sessions)
 
 
 def _share_third_party(repository: Path, sources: Path) -> None:
@@ -176,8 +209,15 @@ def _found(name: str, python: Path) -> Environment | None:
 
 
 def _made(
-    name: str, requirements: Sequence[str], python: Path, *, label: str, timeout: float = INSTALL_TIMEOUT
+    name: str,
+    requirements: Sequence[str],
+    python: Path,
+    *,
+    label: str,
+    timeout: float = INSTALL_TIMEOUT,
+    wheels: Path | None = None,
 ) -> Environment:
+    """One requirement after the other; with a folder for wheels each is built first, and found there by the next."""
     found = _found(name, python)
     if found is not None:
         return found
@@ -187,29 +227,36 @@ def _made(
     inside = folder / "bin" / "python"
     uv = shutil.which("uv")
     if uv is not None:
-        steps = [
-            [uv, "venv", "--quiet", "--python", str(python), str(folder)],
-            [uv, "pip", "install", "--quiet", "--python", str(inside), *requirements],
-        ]
+        make = [uv, "venv", "--quiet", "--python", str(python), str(folder)]
+        build = [uv, "build", "--quiet", "--wheel", "--no-sources", "--python", str(inside), "--out-dir", str(wheels)]
+        install = [uv, "pip", "install", "--quiet", "--python", str(inside)]
     else:
+        pip = [str(inside), "-m", "pip"]
         quiet = ("--quiet", "--disable-pip-version-check")
-        steps = [
-            [str(python), "-m", "venv", str(folder)],
-            [str(inside), "-m", "pip", "install", *quiet, *requirements],
-        ]
-    for step in steps:
-        _run(step, label, timeout)
+        make = [str(python), "-m", "venv", str(folder)]
+        build = [*pip, "wheel", *quiet, "--no-deps", "--wheel-dir", str(wheels)]
+        install = [*pip, "install", *quiet]
+    _run(make, label, timeout, wheels)
+    for requirement in requirements:
+        if wheels is not None:
+            _run([*build, requirement], label, timeout, wheels)
+            requirement = str(next(wheels.glob(f"{Path(requirement).name.replace('-', '_')}-*.whl")))
+        _run([*install, requirement], label, timeout, wheels)
     version = _version_of(inside, label)
     text = f"{label} {version}" if version else label
     (folder / _MARKER).write_text(json.dumps({"label": text}) + "\n")
     return Environment(inside, text)
 
 
-def _run(step: Sequence[str], label: str, timeout: float) -> None:
+def _run(step: Sequence[str], label: str, timeout: float, wheels: Path | None) -> None:
     # One compilation of picoquic serves all revisions that have it.
-    builds = {"AIOPQUIC_BUILD_CACHE": str(cache_folder() / "builds"), **os.environ}
+    settings = {"AIOPQUIC_BUILD_CACHE": str(cache_folder() / "builds"), **os.environ}
+    if wheels is not None:
+        wheels.mkdir(exist_ok=True)
+        for name, separator in (("PIP_FIND_LINKS", " "), ("UV_FIND_LINKS", ",")):
+            settings[name] = separator.join(filter(None, (str(wheels), settings.get(name))))
     try:
-        done = subprocess.run(step, capture_output=True, text=True, timeout=timeout, check=False, env=builds)
+        done = subprocess.run(step, capture_output=True, text=True, timeout=timeout, check=False, env=settings)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Problem(f"{label} can't be installed: {error}", ExitCode.PEER) from None
     if done.returncode:

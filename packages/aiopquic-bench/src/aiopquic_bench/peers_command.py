@@ -27,7 +27,7 @@ from aiopquic_bench.rows import OURSELVES, Row, rows_named
 from aiopquic_bench.showing import number, progress
 from aiopquic_bench.terminal import table_console
 
-__all__ = ["measure_peers", "peers", "peers_document"]
+__all__ = ["measure_peers", "peers", "peers_document", "show_peers", "version_notes"]
 
 
 def peers(
@@ -77,7 +77,7 @@ def measure_peers(
         raise Problem("no peer of these comparisons can be had: there is nothing to compare with", ExitCode.PEER)
     if not matches:
         raise UsageProblem("none of these peers has any of these comparisons: `aiopquic-bench peers --help` names them")
-    notes = _version_notes(contenders)
+    notes = version_notes(contenders)
     for note in notes:
         print(note, file=sys.stderr)
     if pairs < VERDICT_PAIRS:
@@ -118,7 +118,7 @@ def _matches(rows: Sequence[Row], contenders: Mapping[str, Contender]) -> list[M
     return found
 
 
-def _version_notes(contenders: Mapping[str, Contender]) -> list[str]:
+def version_notes(contenders: Mapping[str, Contender]) -> list[str]:
     """What a reader has to know: a peer on another Python than ours."""
     own = python_version(Path(sys.executable))
     versions = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +15,8 @@ import typer
 from aiopquic_bench.charts import require_charts, save_png
 from aiopquic_bench.documents import read_document
 from aiopquic_bench.problems import Problem, UsageProblem
-from aiopquic_bench.reporting.page import code, note, page, section
-from aiopquic_bench.reporting.runs import Chart, run_command_of, run_section
+from aiopquic_bench.reporting.page import Chart, Made, code, note, page, section
+from aiopquic_bench.reporting.runs import run_command_of, run_section
 from aiopquic_bench.reporting.sections import SECTIONS, host_section
 
 __all__ = ["report"]
@@ -42,15 +42,22 @@ def report(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the page and its pictures go.")] = Path(
         "report"
     ),
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="What a file is called where several are side by side; as many as files, in their order."),
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Measure first: ceiling, run, peers, scale and cc, which takes hours.")
     ] = False,
 ) -> int:
     """Write one page of HTML, which loads nothing from elsewhere, and each of its charts as PNG."""
     if not files and not measure:
-        raise UsageProblem("report needs what to show: files that --json of run, peers, gate or cc wrote, or --measure")
+        raise UsageProblem("report needs what to show: files that --json of other commands wrote, or --measure")
+    if label and len(label) != len(files or ()):
+        raise UsageProblem(f"--label names each file, in their order: {len(files or ())} of them, not {len(label)}")
     require_charts()
     documents = [(path, *read_document(path)) for path in files or ()]
+    names = dict(zip(files or (), label or (), strict=False))
     for path, kind, _ in documents:
         if kind not in KINDS_SHOWN:
             raise UsageProblem(
@@ -64,7 +71,7 @@ def report(
     if measure:
         made, problems = _measure(output)
         documents += [(path, *read_document(path)) for path in made]
-    text, charts = _page([(path, kind, content) for path, kind, content in documents], problems)
+    text, charts = _page(documents, problems, names)
     target = output / PAGE
     try:
         target.write_text(text)
@@ -90,11 +97,11 @@ def _measure(folder: Path) -> tuple[list[Path], list[str]]:
     return found, problems
 
 
-def _page(documents: Sequence[Document], problems: Sequence[str]) -> tuple[str, list[Chart]]:
+def _page(documents: Sequence[Document], problems: Sequence[str], names: Mapping[Path, str]) -> tuple[str, list[Chart]]:
     sections, charts, hosts = [], [], []
     taken: set[str] = set()
     for group in _grouped(documents):
-        made, found = _section(group)
+        made, found = _section(group, names)
         sections.append(made)
         for name, chart in found:
             unique = name if name not in taken else f"{group[0][0].stem}-{name}"
@@ -123,12 +130,14 @@ def _grouped(documents: Sequence[Document]) -> list[list[Document]]:
     return list(groups.values())
 
 
-def _section(group: Sequence[Document]) -> tuple[str, list[Chart]]:
+def _section(group: Sequence[Document], names: Mapping[Path, str]) -> Made:
     _, kind, content = group[0]
     with _damage_is_told(*(path for path, _, _ in group)):
         if kind != "run":
             return SECTIONS[kind](content)
-        return run_section(run_command_of(content), [(path.stem, each) for path, _, each in group])
+        return run_section(
+            run_command_of(content), [(names.get(path, path.stem), path.name, each) for path, _, each in group]
+        )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aiopquic.testing.certificates import dev_certificate
-from aiopquic_bench.charts import require_charts, save_png, scale_chart
+from aiopquic_bench.charts import growth_chart, require_charts, save_png, scale_chart
 from aiopquic_bench.documents import check_target, write_document
 from aiopquic_bench.host import host_report
 from aiopquic_bench.plan import checked_algorithm, checked_driver, checked_duration
@@ -22,13 +23,28 @@ from aiopquic_bench.scale.running import Course, run
 from aiopquic_bench.showing import number, progress
 from aiopquic_bench.terminal import table_console
 
-__all__ = ["scale", "scale_lines"]
+__all__ = ["STEP_COLUMNS", "scale", "scale_lines", "step_lines"]
 
 APIS = ("streams", "webtransport")
 
-#: Idle connections, active ones, and seconds of each phase.
-DEFAULTS = (10_000, 1_000, 5.0)
-QUICK = (100, 20, 0.3)
+#: Of a table of steps.
+STEP_COLUMNS = (
+    "idle",
+    "active",
+    "handshakes per s",
+    "server KB each",
+    "client KB each",
+    "% of a core, idle server",
+    "ms paced, p50 / p99",
+    "ms echo, p50 / p99",
+    "echoes per s",
+    "Mbit/s",
+    "fairness",
+)
+
+#: Steps of idle and of active connections, and seconds of each phase of each step.
+DEFAULTS = ((100, 1_000, 5_000, 10_000), (10, 100, 1_000), 2.0)
+QUICK = ((100,), (20,), 0.3)
 
 MAX_CONNECTIONS = 100_000
 
@@ -36,20 +52,34 @@ MAX_CONNECTIONS = 100_000
 BYTES_EACH = 200_000
 DESCRIPTORS = 64
 
-#: starting, opening, idle, paced, echo, transfer, closing.
-PHASES = 7
+#: opening, idle, paced, echo, transfer; and once, starting and closing.
+PHASES_OF_STEP = 5
+PHASES_BESIDE = 2
+
+
+def _words(counts: Sequence[int]) -> str:
+    return ", ".join(map(str, counts))
 
 
 def scale(
-    idle: Annotated[int | None, typer.Option(help=f"Connections that do nothing; {DEFAULTS[0]}.")] = None,
-    active: Annotated[int | None, typer.Option(help=f"Connections that are busy; {DEFAULTS[1]}.")] = None,
+    idle: Annotated[
+        list[int] | None,
+        typer.Option(help=f"Connections that do nothing; repeated for steps that grow: {_words(DEFAULTS[0])}."),
+    ] = None,
+    active: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Connections that are busy; the first number with each step of --idle, the others with the last: "
+            f"{_words(DEFAULTS[1])}."
+        ),
+    ] = None,
     clients: Annotated[int, typer.Option(help="Client processes; the connections of each share a socket.")] = 2,
     at_once: Annotated[int, typer.Option(help="Handshakes at once.")] = 64,
     api: Annotated[str, typer.Option(help="streams (aiopquic.connect) or webtransport.")] = "streams",
     driver: Annotated[str, typer.Option(help="thread, or inline: no network thread.")] = "thread",
     cc: Annotated[str | None, typer.Option("--cc", help="Congestion control.")] = None,
     duration: Annotated[
-        float | None, typer.Option(help=f"Seconds of each of the three busy phases; {DEFAULTS[2]:g}.")
+        float | None, typer.Option(help=f"Seconds of each of the three busy phases of a step; {DEFAULTS[2]:g}.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few connections, a moment: does it work at all?")] = False,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it; needs matplotlib.")] = None,
@@ -58,8 +88,8 @@ def scale(
     """Open very many connections to one server, let some of them be busy, and look at memory, latency and fairness."""
     default_idle, default_active, default_seconds = QUICK if quick else DEFAULTS
     course = Course(
-        idle=default_idle if idle is None else idle,
-        active=default_active if active is None else active,
+        idle=tuple(idle or default_idle),
+        active=tuple(active or default_active),
         clients=clients,
         at_once=at_once,
         duration=checked_duration(default_seconds if duration is None else duration),
@@ -73,7 +103,8 @@ def scale(
     if png is not None:
         require_charts()
     host = host_report()
-    with tempfile.TemporaryDirectory(prefix="aiopquic-bench-") as folder, progress(PHASES) as steps:
+    phases = PHASES_OF_STEP * len(course.steps) + PHASES_BESIDE
+    with tempfile.TemporaryDirectory(prefix="aiopquic-bench-") as folder, progress(phases) as steps:
         dev_certificate().write(folder)
 
         def begin(phase: str) -> None:
@@ -92,7 +123,7 @@ def scale(
     if json_ is not None:
         write_document(json_, "scale", document)
     if png is not None:
-        save_png(scale_chart(document), png)
+        save_png(scale_chart(document) if len(course.steps) == 1 else growth_chart(document), png)
 
 
 def check_course(course: Course) -> None:
@@ -105,9 +136,8 @@ def check_course(course: Course) -> None:
         raise UsageProblem(f"the API {course.api!r} is not measured with so many connections: use {' or '.join(APIS)}")
     if course.clients < 1:
         raise UsageProblem(f"there is one client process at least, not {course.clients}")
-    if course.idle < 0:
-        raise UsageProblem(f"there are 0 idle connections or more, not {course.idle}")
-    if course.active < course.clients:
+    _check_steps(course)
+    if course.active[0] < course.clients:
         raise UsageProblem(f"each of {course.clients} clients has an active connection at least: --active is too small")
     if course.at_once < 1:
         raise UsageProblem(f"there is one handshake at once at least, not {course.at_once}")
@@ -122,6 +152,14 @@ def check_course(course: Course) -> None:
         raise UsageProblem(f"a process may open {soft} files here, and needs {DESCRIPTORS}: raise `ulimit -n`")
 
 
+def _check_steps(course: Course) -> None:
+    for name, counts in (("idle", course.idle), ("active", course.active)):
+        if list(counts) != sorted(set(counts)):
+            raise UsageProblem(f"steps grow: --{name} can't be {_words(counts)}")
+    if course.idle[0] < 0:
+        raise UsageProblem(f"there are 0 idle connections or more, not {course.idle[0]}")
+
+
 def _available_bytes() -> int | None:
     """Memory that can be had without swapping; None where the system does not tell."""
     try:
@@ -132,36 +170,55 @@ def _available_bytes() -> int | None:
     return found[0] if found else None
 
 
-def scale_lines(document: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """What was found: phase, what, and value."""
-    opening, memory, idle = document["opening"], document["memory"], document["idle"]
-    settings = document["settings"]
+def scale_lines(document: dict[str, Any], step: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What was found in a step: phase, what, and value."""
+    opening, memory, rest = step["opening"], step["memory"], step["rest"]
     lines = [
-        ("opening", f"up to {settings['idle'] + settings['active']} connections", f"{opening['seconds']:.1f} s"),
+        ("opening", f"up to {step['idle'] + step['active']} connections", f"{opening['seconds']:.1f} s"),
         ("opening", "handshakes per s", number(opening["per_s"])),
         ("opening", "connect, p50 / p99", _milliseconds(opening, "50", "99")),
         ("idle", "memory of a connection, server / client", _pair(memory, "server_kb_each", "client_kb_each", "KB")),
         ("idle", "open files, server / client", _pair(memory, "server_descriptors", "client_descriptors", "")),
-        ("idle", "share of a core, server / clients", _pair(idle, "server_cpu_percent", "client_cpu_percent", "%")),
+        ("idle", "share of a core, server / clients", _pair(rest, "server_cpu_percent", "client_cpu_percent", "%")),
     ]
     for phase in ("paced", "echo"):
-        found = document[phase]
+        found = step[phase]
         lines += [
             (phase, "echoes per s", number(found["per_s"])),
             (phase, "latency, p50 / p99 / p99.9", _milliseconds(found, "50", "99", "99.9")),
             (phase, "CPU of an echo, all processes", f"{number(found['cpu_us_each'])} us"),
             (phase, "fairness; least and most of a connection", _fairness(found)),
         ]
-    found = document["transfer"]
+    found = step["transfer"]
     lines += [
         ("transfer", "throughput", f"{number(found['mbit_per_s'])} Mbit/s"),
         ("transfer", "CPU of a gigabyte, all processes", f"{number(found['cpu_s_per_gb'])} s"),
         ("transfer", "fairness; least and most bytes of a connection", _fairness(found)),
     ]
-    peak = max(document["samples"], key=lambda sample: sample["server_mb"] + sample["client_mb"], default=None)
+    place = document["steps"].index(step) + 1
+    samples = [sample for sample in document["samples"] if sample["step"] == place]
+    peak = max(samples, key=lambda sample: sample["server_mb"] + sample["client_mb"], default=None)
     if peak is not None:
         lines.append(("all", "largest memory, server / clients", _pair(peak, "server_mb", "client_mb", "MB")))
     return lines
+
+
+def step_lines(document: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A line for each step: the columns of ``STEP_COLUMNS``."""
+    return [
+        (
+            str(step["idle"]),
+            str(step["active"]),
+            number(step["opening"]["per_s"]),
+            *(number(step["memory"][f"{side}_kb_each"]) for side in ("server", "client")),
+            number(step["rest"]["server_cpu_percent"]),
+            *(_milliseconds(step[phase], "50", "99").removesuffix(" ms") for phase in ("paced", "echo")),
+            number(step["echo"]["per_s"]),
+            number(step["transfer"]["mbit_per_s"]),
+            f"{step['transfer']['fairness']:.3f}",
+        )
+        for step in document["steps"]
+    ]
 
 
 def _milliseconds(found: dict[str, Any], *names: str) -> str:
@@ -178,11 +235,20 @@ def _fairness(found: dict[str, Any]) -> str:
 
 
 def _show(console: Console, document: dict[str, Any]) -> None:
+    *_, last_step = document["steps"]
+    if len(document["steps"]) > 1:
+        steps = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        for column in STEP_COLUMNS:
+            steps.add_column(column, justify="right")
+        for line in step_lines(document):
+            steps.add_row(*line)
+        console.print(steps)
+        console.print()
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for column in ("phase", "what", "value"):
         table.add_column(column, justify="right" if column == "value" else "left")
     last = ""
-    for phase, what, value in scale_lines(document):
+    for phase, what, value in scale_lines(document, last_step):
         table.add_row("" if phase == last else phase, what, value)
         last = phase
     console.print(table)

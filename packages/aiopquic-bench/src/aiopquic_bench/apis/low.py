@@ -2,239 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiopquic._binding._transport import (
-    EVT_APP_CLOSE,
-    EVT_CLOSE,
-    EVT_READY,
-    EVT_STREAM_DATA,
-    EVT_STREAM_DESTROY,
-    EVT_STREAM_FIN,
-    EVT_STREAM_TX_DRAINED,
-    TransportContext,
-)
-from aiopquic.exceptions import CloseKind, CloseReason
 from aiopquic.quic.configuration import QuicConfiguration
-from aiopquic_bench.apis.shape import ALPN, HOST, Connection, Handler, Server, Stream
+from aiopquic_bench.apis.shape import HOST, Connection, Handler, Server
+from aiopquic_bench.programs.low import LowTransport
 
 __all__ = ["connect", "finish", "serve"]
 
-#: What the server's certificate is for.
-SERVER_NAME = "localhost"
-
-#: A write is all or nothing: what is longer than a part of the budget goes in pieces.
-PIECE = 1 << 18
-
-
-class LowStream:
-    """A stream of a transport."""
-
-    def __init__(self, connection: LowConnection, stream_id: int) -> None:
-        self._connection = connection
-        self._id = stream_id
-        self._chunks: deque[memoryview] = deque()
-        self._has_end = False
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
-
-    @property
-    def is_client(self) -> bool:
-        """Of the connection."""
-        return self._connection.is_client
-
-    async def write(self, data: bytes | memoryview, end_stream: bool = False) -> None:
-        """Write all of ``data``; waits for room."""
-        if len(data) <= PIECE:
-            await self._write(data, end_stream)
-            return
-        view = memoryview(data)
-        for start in range(0, len(view), PIECE):
-            await self._write(view[start : start + PIECE], end_stream and start + PIECE >= len(view))
-
-    async def _write(self, data: bytes | memoryview, end_stream: bool) -> None:
-        connection = self._connection
-        while True:
-            if connection.end is not None:
-                raise connection.end.exception()
-            try:
-                connection.transport.tx_send_stream(connection.handle, self._id, data, end_stream)
-                return
-            except BufferError:  # the event of room follows by itself
-                self._writer = asyncio.get_running_loop().create_future()
-                await self._writer
-
-    async def read_chunk(self) -> memoryview | None:
-        """The next bytes, None at the end."""
-        while not self._chunks:
-            if self._has_end:
-                return None
-            if self._connection.end is not None:
-                raise self._connection.end.exception()
-            self._reader = asyncio.get_running_loop().create_future()
-            await self._reader
-        return self._chunks.popleft()
-
-    def feed(self, data: memoryview | None, has_end: bool) -> None:
-        """Bytes, or the end, have arrived."""
-        if data:
-            self._chunks.append(data)
-        self._has_end = self._has_end or has_end
-        _wake(self._reader)
-
-    def writable(self) -> None:
-        """There is room again."""
-        _wake(self._writer)
-
-    def connection_ended(self) -> None:
-        """Whoever waits has to look."""
-        _wake(self._reader)
-        _wake(self._writer)
-
-
-def _wake(waiter: asyncio.Future[None] | None) -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)
-
-
-class LowConnection:
-    """A connection of a transport."""
-
-    def __init__(self, transport: TransportContext, handle: int, *, is_client: bool) -> None:
-        self.transport = transport
-        self.handle = handle
-        self.is_client = is_client
-        self.end: CloseReason | None = None
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.ended = asyncio.Event()
-        self._streams: dict[int, LowStream] = {}
-        self._next_id = 0 if is_client else 1
-        self._incoming: asyncio.Queue[LowStream | None] = asyncio.Queue()
-
-    async def open_stream(self) -> Stream:
-        """Open a bidirectional stream: it is there with its first bytes."""
-        stream = self._streams[self._next_id] = LowStream(self, self._next_id)
-        self._next_id += 4
-        return stream
-
-    async def incoming_streams(self) -> AsyncIterator[Stream]:
-        """The peer's streams, until the end of the connection."""
-        while (stream := await self._incoming.get()) is not None:
-            yield stream
-
-    def close(self, code: int = 0, reason: str = "", /) -> None:
-        """Close the connection."""
-        if self.end is None:
-            self.transport.close_connection(self.handle, code, reason.encode())
-
-    def take(self, kind: int, stream_id: int, data: memoryview | None, code: int) -> None:
-        """An event of this connection."""
-        if kind in (EVT_STREAM_DATA, EVT_STREAM_FIN):
-            stream = self._streams.get(stream_id)
-            if stream is None:
-                stream = self._streams[stream_id] = LowStream(self, stream_id)
-                self._incoming.put_nowait(stream)
-            stream.feed(data, kind == EVT_STREAM_FIN)
-        elif kind == EVT_STREAM_TX_DRAINED:
-            if stream_id in self._streams:
-                self._streams[stream_id].writable()
-        elif kind == EVT_READY:
-            _wake(self.ready)
-        elif kind in (EVT_CLOSE, EVT_APP_CLOSE):
-            self._over(CloseKind.APPLICATION if kind == EVT_APP_CLOSE else CloseKind.TRANSPORT, code)
-
-    def forget(self, stream_id: int) -> None:
-        """The stream is over in both directions; whoever has it still reads what is there."""
-        self._streams.pop(stream_id, None)
-
-    def _over(self, kind: CloseKind, code: int) -> None:
-        self.end = CloseReason(kind, error_code=code)
-        if not self.ready.done():
-            self.ready.set_exception(self.end.exception())
-            self.ready.exception()  # it may be that nobody waits for it
-        for stream in self._streams.values():
-            stream.connection_ended()
-        self._streams.clear()
-        self._incoming.put_nowait(None)
-        self.ended.set()
-
-
-class LowTransport:
-    """A transport whose events go to the connections that they belong to."""
-
-    def __init__(self, configuration: QuicConfiguration, handler: Handler | None = None) -> None:
-        self._handler = handler
-        self._loop = asyncio.get_running_loop()
-        self._connections: dict[int, LowConnection] = {}
-        self._tasks: set[asyncio.Future[None]] = set()
-        self.context = TransportContext()
-        settings: dict[str, Any] = {
-            "alpn_list": configuration.alpn_protocols,
-            "driver": configuration.driver,
-            "is_client": configuration.is_client,
-            "congestion_control_algorithm": configuration.congestion_control_algorithm,
-            "max_connections": configuration.max_connections,
-            "initial_max_streams_bidi": configuration.max_streams_bidi,
-        }
-        if configuration.is_client:
-            settings["ca_file"] = str(configuration.cafile)
-        else:
-            settings["host"] = HOST
-            settings["cert_file"] = str(configuration.certificate_file)
-            settings["key_file"] = str(configuration.private_key_file)
-        self.context.start(**settings)
-        self._loop.add_reader(self.context.eventfd, self._drain)
-
-    @property
-    def port(self) -> int:
-        """Of a server."""
-        return self.context.port
-
-    def connect(self, port: int) -> LowConnection:
-        """Begin a connection to a port of this host."""
-        handle = self.context.create_client_connection(HOST, port, sni=SERVER_NAME, alpn=ALPN)
-        connection = self._connections[handle] = LowConnection(self.context, handle, is_client=True)
-        return connection
-
-    async def aclose(self) -> None:
-        """End the handlers, the connections, and the network thread."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.stop()
-
-    def stop(self) -> None:
-        """End the network thread."""
-        self._loop.remove_reader(self.context.eventfd)
-        self.context.stop()
-
-    def _drain(self) -> None:
-        for kind, stream_id, data, _, code, handle, _, _ in self.context.drain_rx():
-            connection = self._connections.get(handle)
-            if connection is None:
-                if kind == EVT_READY and handle and self._handler is not None:
-                    self._accept(handle, self._handler)
-                continue
-            if kind == EVT_STREAM_DESTROY:
-                connection.forget(stream_id)
-                continue
-            connection.take(kind, stream_id, data, code)
-            if connection.end is not None:
-                del self._connections[handle]
-
-    def _accept(self, handle: int, handler: Handler) -> None:
-        connection = self._connections[handle] = LowConnection(self.context, handle, is_client=False)
-        task = asyncio.ensure_future(handler(connection))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
 #: The transport that the client connections of this process share, until :func:`finish`.
 _shared: LowTransport | None = None
+
+
+def _settings(configuration: QuicConfiguration) -> dict[str, Any]:
+    """Of both sides."""
+    return {
+        "driver": configuration.driver,
+        "is_client": configuration.is_client,
+        "congestion_control_algorithm": configuration.congestion_control_algorithm,
+        "max_connections": configuration.max_connections,
+        "initial_max_streams_bidi": configuration.max_streams_bidi,
+    }
 
 
 @asynccontextmanager
@@ -242,7 +32,7 @@ async def connect(port: int, configuration: QuicConfiguration) -> AsyncIterator[
     """Connect to a port of this host."""
     global _shared
     if _shared is None:
-        _shared = LowTransport(configuration)
+        _shared = LowTransport({**_settings(configuration), "ca_file": str(configuration.cafile)})
     connection = _shared.connect(port)
     try:
         await connection.ready
@@ -263,7 +53,8 @@ def finish() -> None:
 @asynccontextmanager
 async def serve(handler: Handler, configuration: QuicConfiguration, _: int) -> AsyncIterator[Server]:
     """Serve on a port that the system chooses, with one engine."""
-    transport = LowTransport(configuration, handler)
+    files = {"cert_file": str(configuration.certificate_file), "key_file": str(configuration.private_key_file)}
+    transport = LowTransport({**_settings(configuration), "host": HOST, **files}, handler)
     try:
         yield transport
     finally:

@@ -18,7 +18,7 @@ ALPN = "aiopquic-bench"
 class Stream(Protocol):
     """A stream with both directions."""
 
-    async def write(self, data: bytes | memoryview, end_stream: bool = False) -> None:
+    async def write(self, data: bytes | memoryview, end_stream: bool = False, /) -> None:
         """Write all of ``data``; waits for room."""
 
     async def read_chunk(self) -> memoryview | None:

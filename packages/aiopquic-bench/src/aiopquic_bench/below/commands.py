@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from aiopquic.testing.certificates import dev_certificate
-from aiopquic_bench.below.chart import check_can_draw, draw_ladder, ladder_table
-from aiopquic_bench.below.ladder import DATAGRAM_SIZE, RUNGS, Climb, executable, rungs_named
+from aiopquic_bench.below.against import before_named, measure_both, problems_of
+from aiopquic_bench.below.chart import both_chart, both_table, ladder_chart, ladder_table
+from aiopquic_bench.below.ladder import DATAGRAM_SIZE, RUNGS, Climb, Rung, executable, rungs_named
 from aiopquic_bench.below.sim_link import DEFAULT_DELAY_MS, DEFAULT_RATE, SimLink
+from aiopquic_bench.charts import require_charts, save_png
+from aiopquic_bench.documents import check_target, write_document
 from aiopquic_bench.host import host_report
 from aiopquic_bench.measuring import Figures
 from aiopquic_bench.plan import (
@@ -28,32 +30,40 @@ from aiopquic_bench.plan import (
     checked_repeats,
     parse_size,
 )
-from aiopquic_bench.problems import UsageProblem
+from aiopquic_bench.ratios import VERDICT_PAIRS
 from aiopquic_bench.results import Result, Run, write_json
 from aiopquic_bench.showing import progress, show_run, tell_few_repeats
+from aiopquic_bench.terminal import table_console
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["ceiling", "sim_link"]
 
 _Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results to FILE.")]
 
 
-def check_folder(path: Path | None) -> None:
-    """Raises UsageProblem when the file could not be written in the end."""
-    if path is not None and not path.absolute().parent.is_dir():
-        raise UsageProblem(f"{path.absolute().parent}: no such folder")
-
-
 def ceiling(
     rung: Annotated[
         list[str] | None, typer.Argument(metavar="[RUNG]...", help=f"Of {', '.join(RUNGS)}; all when left out.")
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BEFORE", help="Before and after in turn: a revision, a wheel, an environment, or aiopquic-0.6.1."
+        ),
+    ] = None,
+    down: Annotated[bool, typer.Option("--down", help="From server to client, where there is QUIC.")] = False,
     size: Annotated[str, typer.Option(help="Bytes of a datagram, where there is no QUIC.")] = str(DATAGRAM_SIZE),
     cc: Annotated[str | None, typer.Option("--cc", help="Congestion control, where there is QUIC.")] = None,
     duration: Annotated[
         float | None, typer.Option(help=f"Seconds of each measurement; {DEFAULT_DURATION:g} when left out.")
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(help=f"How often each rung is measured; {DEFAULT_REPEATS} when left out.")
+        int | None,
+        typer.Option(
+            help=f"How often each rung is measured; {DEFAULT_REPEATS} when left out, {VERDICT_PAIRS} with --against."
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Every rung once, a moment each: does it work?")] = False,
     iperf3: Annotated[Path | None, typer.Option(metavar="FILE", help="The program, if it is not on the path.")] = None,
@@ -72,13 +82,40 @@ def ceiling(
         size=parse_size(size),
         iperf3=executable(iperf3),
         picoquicdemo=executable(picoquicdemo),
+        is_down=down,
     )
     climb.check()
-    times = checked_repeats((1 if quick else DEFAULT_REPEATS) if repeats is None else repeats)
-    check_folder(json_)
+    usual = 1 if quick else DEFAULT_REPEATS if against is None else VERDICT_PAIRS
+    times = checked_repeats(usual if repeats is None else repeats)
+    check_target(json_)
+    check_target(png)
     if png is not None:
-        check_can_draw(png)
+        require_charts()
     rungs, missing = rungs_named(rung or (), climb)
+    console = table_console()
+    if against is None:
+        run = _measured(rungs, climb, times, missing)
+        show_run(console, run)
+        console.print()
+        console.print(ladder_table(run, missing))
+        tell_few_repeats(times)
+        if json_ is not None:
+            write_json(run, json_)
+    else:
+        before = before_named(against, climb.congestion_control)
+        document = measure_both(rungs, climb, before, against=against, pairs=times, missing=missing)
+        console.print(both_table(document))
+        for text in problems_of(document):
+            print(text, file=sys.stderr)
+        if json_ is not None:
+            write_document(json_, "ladder", document)
+    for name, why in missing.items():
+        print(f"not measured: {name}: {why}", file=sys.stderr)
+    if png is not None:
+        save_png(_drawn(run) if against is None else both_chart(document), png)
+
+
+def _measured(rungs: Sequence[Rung], climb: Climb, times: int, missing: Mapping[str, str]) -> Run:
     host = host_report()
     with tempfile.TemporaryDirectory(prefix="aiopquic-bench-") as folder:
         dev_certificate().write(folder)
@@ -91,19 +128,14 @@ def ceiling(
         "repeats": times,
         "processes": 2,
         "datagram_size": climb.size,
+        "is_down": climb.is_down,
+        "missing": dict(missing),
     }
-    run = Run(settings, host, results)
-    console = Console()
-    show_run(console, run)
-    console.print()
-    console.print(ladder_table(run, missing))
-    for name, why in missing.items():
-        print(f"not measured: {name}: {why}", file=sys.stderr)
-    tell_few_repeats(times)
-    if json_ is not None:
-        write_json(run, json_)
-    if png is not None:
-        draw_ladder(run, png)
+    return Run(settings, host, results)
+
+
+def _drawn(run: Run) -> Figure:
+    return ladder_chart([""], [{result.case: result.figures for result in run.results}])
 
 
 def sim_link(
@@ -126,7 +158,7 @@ def sim_link(
         seed=seed,
     )
     link.check()
-    check_folder(json_)
+    check_target(json_)
     times = checked_repeats(repeats)
     host = host_report()
     with tempfile.TemporaryDirectory(prefix="aiopquic-bench-") as folder:
@@ -144,7 +176,7 @@ def sim_link(
         "seed": link.seed,
     }
     run = Run(settings, host, results)
-    show_run(Console(), run)
+    show_run(table_console(), run)
     tell_few_repeats(times)
     if json_ is not None:
         write_json(run, json_)

@@ -18,7 +18,7 @@ from aiopquic_bench.plan import warm_up_of
 from aiopquic_bench.problems import UsageProblem
 from aiopquic_bench.processes import measure_in_process
 
-__all__ = ["RUNGS", "WRITE_SIZE", "Climb", "Rung", "rungs_named"]
+__all__ = ["DATAGRAM_SIZE", "RUNGS", "WRITE_SIZE", "Climb", "Rung", "executable", "rungs_named"]
 
 #: Bytes of a write of the rungs that write to a stream.
 WRITE_SIZE = 1 << 14
@@ -39,6 +39,13 @@ class Climb:
     "The program; None: looked for on the path."
     picoquicdemo: str | None = None
     certificates: str = ""
+    is_down: bool = False
+    "Where there is QUIC: from server to client."
+
+    @property
+    def case(self) -> str:
+        """What the APIs do."""
+        return "down" if self.is_down else "up"
 
     def check(self) -> None:
         """Raises UsageProblem for what can't be."""
@@ -53,9 +60,9 @@ class Climb:
         return shutil.which(self.iperf3 or name if name == "iperf3" else self.picoquicdemo or name)
 
     def api(self, name: str) -> Figures:
-        """One stream up, over an API of ours."""
+        """One stream over an API of ours."""
         job = Job(
-            case="up",
+            case=self.case,
             api=name,
             congestion_control=self.congestion_control,
             size=WRITE_SIZE,
@@ -96,6 +103,8 @@ class Rung:
     "Why it can't be measured here; None when it can."
     is_beside: bool = False
     "It does not pass the kernel, so the raw UDP below is no limit for it."
+    adapter: str | None = None
+    "The module of aiopquic_bench.programs that measures it in any environment; None: it is nobody's API."
 
 
 def _udp(name: str, label: str, *, gso: bool, gro: bool) -> Rung:
@@ -113,7 +122,8 @@ def _iperf3(climb: Climb) -> Figures:
 
 def _picoquicdemo(climb: Climb) -> Figures:
     program = str(climb.program("picoquicdemo"))
-    return measure_picoquicdemo(program, climb.congestion_control, climb.duration, climb.certificates)
+    is_up = not climb.is_down
+    return measure_picoquicdemo(program, climb.congestion_control, climb.duration, climb.certificates, is_up=is_up)
 
 
 def _sim_link(climb: Climb) -> Figures:
@@ -121,33 +131,33 @@ def _sim_link(climb: Climb) -> Figures:
     return link.measure(climb.certificates)
 
 
-def _api(name: str, label: str) -> Rung:
-    return Rung(name=name, label=label, measure=lambda climb: climb.api(name))
+def _api(name: str, label: str, adapter: str) -> Rung:
+    return Rung(name=name, label=label, measure=lambda climb: climb.api(name), adapter=adapter)
 
 
 RUNGS = {
     rung.name: rung
     for rung in (
-        _udp("udp", "raw UDP, a datagram a call", gso=False, gro=False),
-        _udp("udp-gso", "raw UDP with GSO", gso=True, gro=False),
-        _udp("udp-gso-gro", "raw UDP with GSO and GRO", gso=True, gro=True),
+        _udp("udp", "raw UDP (C), a datagram a call", gso=False, gro=False),
+        _udp("udp-gso", "raw UDP (C) with GSO", gso=True, gro=False),
+        _udp("udp-gso-gro", "raw UDP (C) with GSO and GRO", gso=True, gro=True),
         Rung(
             name="iperf3",
             label="iperf3 -u",
             measure=_iperf3,
             missing=_on_path("iperf3", "its package has that name"),
         ),
-        Rung(name="sim-link", label="picoquic alone, no UDP", measure=_sim_link, is_beside=True),
+        Rung(name="sim-link", label="picoquic alone, no UDP (sim_link)", measure=_sim_link, is_beside=True),
         Rung(
             name="picoquicdemo",
-            label="picoquicdemo -a perf",
+            label="picoquicdemo -a perf (C)",
             measure=_picoquicdemo,
             missing=_on_path("picoquicdemo", "./dev nox -s picoquicdemo builds it, --picoquicdemo FILE names it"),
         ),
-        _api("low", "aiopquic, TransportContext"),
-        _api("asyncio", "aiopquic.asyncio"),
-        _api("streams", "aiopquic.connect"),
-        _api("webtransport", "aiopquic_webtransport"),
+        _api("low", "low-level API (TransportContext)", "low"),
+        _api("asyncio", "asyncio API, aioquic's shape", "events"),
+        _api("streams", "streams API (aiopquic.connect)", "streams"),
+        _api("webtransport", "WebTransport API", "webtransport"),
     )
 }
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from .adapters import library_of
 from .cases import CASES
 from .measuring import Peer
 from .pattern import Failure
@@ -63,6 +64,7 @@ async def ask(process: Process, question: object) -> dict[str, Any]:
 async def measure(values: dict[str, Any]) -> dict[str, float]:
     """Run the case under its deadline."""
     job = Job.of(values)
+    library_of(job)  # what can't be imported is told here; a server would only end
     async with server_of(values) as peer:
         try:
             async with asyncio.timeout(job.deadline):

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-__all__ = ["code", "note", "page", "section", "table"]
+__all__ = ["Chart", "Made", "code", "note", "page", "section", "table"]
+
+Chart = tuple[str, Any]
+"A name, for the file of its picture, and the chart."
+
+Made = tuple[str, list[Chart]]
+"HTML, and the charts that are in it."
 
 _STYLE = """
 :root { color-scheme: light; --ink: #222; --quiet: #666; --line: #ddd; --shade: #f6f6f4; }
@@ -20,9 +27,10 @@ p { margin: 8px 0; max-width: 75ch; }
 table { border-collapse: collapse; margin: 10px 0; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 3px 12px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--quiet); font-weight: 600; }
-td.text, th.text { text-align: left; }
+td { white-space: nowrap; }
+td.text, th.text { text-align: left; white-space: normal; }
 pre { background: var(--shade); padding: 10px 12px; white-space: pre-wrap; font-size: 13px; }
-svg { max-width: 100%; height: auto; display: block; margin: 14px 0; }
+svg { width: 100%; height: auto; display: block; margin: 14px 0; }
 .problem { border-left: 3px solid #b3261e; padding-left: 10px; }
 """
 

@@ -6,18 +6,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aiopquic_bench.below.ladder import RUNGS
 from aiopquic_bench.charts import bars_chart, sides_chart, svg_of
 from aiopquic_bench.figures import KINDS
-from aiopquic_bench.reporting.page import code, note, section, table
+from aiopquic_bench.reporting.ladder import ceiling_parts
+from aiopquic_bench.reporting.page import Chart, Made, code, note, section, table
 from aiopquic_bench.showing import number
 
-__all__ = ["Chart", "Made", "command_line", "run_command_of", "run_section", "unit_of"]
-
-Chart = tuple[str, Any]
-"A name, for the file of its picture, and the chart."
-
-Made = tuple[str, list[Chart]]
+__all__ = ["command_line", "run_command_of", "run_section", "unit_of"]
 
 #: What wrote a file of the kind ``run``, by its API, and the title of its section; other APIs are those of `run`.
 _OTHERS = {
@@ -63,8 +58,9 @@ def run_command_of(document: dict[str, Any]) -> str:
     return _OTHERS.get(document["settings"]["api"], _RUN)[0]
 
 
-def run_section(command: str, documents: Sequence[tuple[str, dict[str, Any]]]) -> Made:
-    """Files of one command, each with what it is called."""
+def run_section(command: str, files: Sequence[tuple[str, str, dict[str, Any]]]) -> Made:
+    """Files of one command: what each is called here, the name of the file, and what it holds."""
+    documents = [(label, document) for label, _, document in files]
     title = next((title for name, title in _OTHERS.values() if name == command), _RUN[1])
     parts = [
         note(
@@ -72,10 +68,14 @@ def run_section(command: str, documents: Sequence[tuple[str, dict[str, Any]]]) -
             "receiver. A figure of one host at one time means little by itself: comparisons of pairs mean more."
         )
     ]
-    for name, document in documents:
-        if len(documents) > 1:
-            parts.append(note(f"{name}: aiopquic {document['host'].get('aiopquic', 'of unknown version')}"))
-        parts.append(command_line(command, document["settings"], _OPTIONS[command], f"{name}.json"))
+    for label, file, document in files:
+        if len(files) > 1:
+            parts.append(note(f"{label}: aiopquic {document['host'].get('aiopquic', 'of unknown version')}"))
+        words = f"{command} --down" if document["settings"].get("is_down") else command
+        parts.append(command_line(words, document["settings"], _OPTIONS[command], file))
+    if command == "ceiling":
+        text, charts = ceiling_parts(documents)
+        return section(title, [*parts, text]), charts
     sides = [(name, _values(document)) for name, document in documents]
     made = _one(command, sides[0][1]) if len(sides) == 1 else _beside(command, sides)
     return section(title, [*parts, *made[0]]), made[1]
@@ -86,8 +86,6 @@ def _values(document: dict[str, Any]) -> Results:
 
 
 def _key(result: dict[str, Any]) -> str:
-    if result["case"] in RUNGS:
-        return RUNGS[result["case"]].label
     return f"{result['case']}@{result['size']}" if result["size"] else str(result["case"])
 
 

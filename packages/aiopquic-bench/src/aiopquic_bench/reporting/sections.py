@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from aiopquic_bench.cc_command import trace_charts
-from aiopquic_bench.charts import ratio_chart, scale_chart, svg_of
+from aiopquic_bench.charts import growth_chart, ratio_chart, scale_chart, svg_of
 from aiopquic_bench.ratios import VERDICT_PAIRS
-from aiopquic_bench.reporting.page import code, note, section, table
-from aiopquic_bench.reporting.runs import Chart, Made, command_line, unit_of
-from aiopquic_bench.scale_command import scale_lines
+from aiopquic_bench.reporting.ladder import ladder_section
+from aiopquic_bench.reporting.page import Chart, Made, code, note, section, table
+from aiopquic_bench.reporting.runs import command_line, unit_of
+from aiopquic_bench.scale_command import STEP_COLUMNS, scale_lines, step_lines
 from aiopquic_bench.showing import number
 
 __all__ = ["SECTIONS", "host_section"]
@@ -185,10 +186,8 @@ def _cc(document: dict[str, Any]) -> Made:
 
 
 def _scale(document: dict[str, Any]) -> Made:
-    settings = document["settings"]
+    settings, steps = document["settings"], document["steps"]
     options = {
-        "idle": "idle",
-        "active": "active",
         "clients": "clients",
         "at_once": "at-once",
         "api": "api",
@@ -196,24 +195,31 @@ def _scale(document: dict[str, Any]) -> Made:
         "congestion_control": "cc",
         "duration": "duration",
     }
-    chart = scale_chart(document)
+    words = " ".join(f"--{name} {count}" for name in ("idle", "active") for count in settings[name])
+    charts = [("scale", scale_chart(document))]
+    if len(steps) > 1:
+        charts.insert(0, ("scale-steps", growth_chart(document)))
     parts = [
         note(
             f"One server, and {settings['clients']} client processes whose connections share a socket each. Active "
             "connections first send a message every 0.2 s and wait for its echo (paced), then one message after the "
             "other (echo), then a stream each (transfer), all at once; the others are idle. Every byte is checked. "
-            "Fairness is Jain's index: 1 where all connections got the same."
+            "Fairness is Jain's index: 1 where all connections got the same. Clients and server share the cores."
         ),
-        command_line("scale", settings, options, "scale.json"),
-        svg_of(chart),
-        table(("phase", "what", "value"), scale_lines(document), text=(0, 1)),
+        command_line(f"scale {words}", settings, options, "scale.json"),
+        *(svg_of(chart) for _, chart in charts),
     ]
-    return section("Very many connections", parts), [("scale", chart)]
+    if len(steps) > 1:
+        parts.append(table(STEP_COLUMNS, step_lines(document), text=()))
+        parts.append(note(f"The last step, {steps[-1]['idle']} idle and {steps[-1]['active']} active connections:"))
+    parts.append(table(("phase", "what", "value"), scale_lines(document, steps[-1]), text=(0, 1)))
+    return section("Very many connections", parts), charts
 
 
 SECTIONS: dict[str, Callable[[dict[str, Any]], Made]] = {
     "peers": _peers,
     "gate": _gate,
     "cc": _cc,
+    "ladder": ladder_section,
     "scale": _scale,
 }

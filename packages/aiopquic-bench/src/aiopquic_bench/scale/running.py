@@ -1,4 +1,4 @@
-"""The course of a measurement of many connections: what is done, and what is looked at meanwhile."""
+"""The course of a measurement of many connections, step by step: what is done, and what is looked at meanwhile."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HANDSHAKE_PATIENCE = 0.02
 MODULE = "aiopquic_bench.scale.client"
 
 #: Seconds in which nothing is done with the connections.
-IDLE_SECONDS = 2.0
+IDLE_SECONDS = 1.0
 
 #: Seconds between two messages of a connection that is not in a hurry.
 PACE = 0.2
@@ -51,8 +51,10 @@ SPARE = 64
 class Course:
     """What is measured."""
 
-    idle: int
-    active: int
+    idle: tuple[int, ...]
+    "Connections that do nothing, in steps that grow."
+    active: tuple[int, ...]
+    "Connections that are busy: the first with every step of the idle ones, the others with the last step."
     clients: int
     at_once: int
     duration: float
@@ -62,9 +64,17 @@ class Course:
     congestion_control: str
 
     @property
+    def steps(self) -> list[tuple[int, int]]:
+        """Idle and active connections of each step."""
+        return [
+            *((idle, self.active[0]) for idle in self.idle),
+            *((self.idle[-1], active) for active in self.active[1:]),
+        ]
+
+    @property
     def total(self) -> int:
-        """Connections at once."""
-        return self.idle + self.active
+        """Connections at once, in the last step."""
+        return self.idle[-1] + self.active[-1]
 
     def job(self, certificates: str) -> Job:
         """For the server, and for connecting."""
@@ -118,33 +128,47 @@ class _Phases:
         self._clients = clients
         self._watch = watch
         self._begin = begin
+        self._held = 0
+        self._first = 0
+        "Connections that are there before memory is looked at."
+        self._bare = (0, 0)
+        "Memory of server and clients with those."
 
     async def all(self) -> dict[str, Any]:
         """Everything."""
         course = self._course
-        first = min(FIRST * course.clients, course.total // 2)
-        await self._open("starting", first)
-        begin = self._watch.memory()
-        opening = await self._open("opening", course.total - first)
+        idle, active = course.steps[0]
+        self._first = min(FIRST * course.clients, (idle + active) // 2)
+        await self._open("starting", self._first)
+        self._bare = self._watch.memory()
+        steps = [await self._step(*step) for step in course.steps]
+        self._enter("closing")
+        await self._ask([{"do": "close"}] * course.clients, PATIENCE)
+        return {"steps": steps, "samples": [asdict(sample) for sample in self._watch.samples]}
+
+    async def _step(self, idle: int, active: int) -> dict[str, Any]:
+        """Open those that are missing, and look at them idle and busy."""
+        course = self._course
+        self._watch.step += 1
+        opening = await self._open("opening", idle + active - self._held)
         await asyncio.sleep(INTERVAL)
-        grown = [after - before for before, after in zip(begin, self._watch.memory(), strict=True)]
+        grown = [after - before for before, after in zip(self._bare, self._watch.memory(), strict=True)]
+        opened = self._held - self._first
         memory = {
-            "server_kb_each": grown[0] / (course.total - first) / 1e3,
-            "client_kb_each": grown[1] / (course.total - first) / 1e3,
+            "server_kb_each": grown[0] / opened / 1e3,
+            "client_kb_each": grown[1] / opened / 1e3,
             "server_descriptors": descriptors_of(self._server.pid),
             "client_descriptors": max(descriptors_of(client.pid) for client in self._clients),
         }
-        idle = await self._rest()
-        shares = _shares(course.active, course.clients)
+        rest = await self._rest()
+        shares = _shares(active, course.clients)
         wait = {"seconds": course.duration}
-        paced = await self._busy("paced", "echo", shares, **wait, interval=PACE)
-        echo = await self._busy("echo", "echo", shares, **wait, interval=0.0)
-        transfer = await self._busy("transfer", "send", shares, **wait)
-        self._enter("closing")
-        await self._ask([{"do": "close"}] * course.clients, PATIENCE)
-        samples = [asdict(sample) for sample in self._watch.samples]
-        phases = {"paced": paced, "echo": echo, "transfer": transfer}
-        return {"opening": opening, "memory": memory, "idle": idle, **phases, "samples": samples}
+        phases = {
+            "paced": await self._busy("paced", "echo", shares, **wait, interval=PACE),
+            "echo": await self._busy("echo", "echo", shares, **wait, interval=0.0),
+            "transfer": await self._busy("transfer", "send", shares, **wait),
+        }
+        return {"idle": idle, "active": active, "opening": opening, "memory": memory, "rest": rest, **phases}
 
     def _enter(self, name: str) -> None:
         self._begin(name)
@@ -158,9 +182,13 @@ class _Phases:
         course = self._course
         self._enter(phase)
         start = time.monotonic()
-        pairs = zip(_shares(count, course.clients), _shares(course.at_once, course.clients), strict=True)
-        questions = [{"do": "open", "count": share, "at_once": max(1, at_once)} for share, at_once in pairs]
+        before, after = (_shares(held, course.clients) for held in (self._held, self._held + count))
+        questions = [
+            {"do": "open", "count": more - fewer, "at_once": max(1, at_once)}
+            for fewer, more, at_once in zip(before, after, _shares(course.at_once, course.clients), strict=True)
+        ]
         answers = await self._ask(questions, PATIENCE + count * HANDSHAKE_PATIENCE)
+        self._held += count
         seconds = time.monotonic() - start
         return {"seconds": seconds, "per_s": count / seconds, **_percentiles(answers)}
 
@@ -203,6 +231,8 @@ class Sample:
     """One look."""
 
     time: float
+    step: int
+    "From 1 on; 0 before the first."
     phase: str
     connections: int
     "That the server has taken."
@@ -218,6 +248,7 @@ class Watch:
 
     def __init__(self, server: Peer, clients: Sequence[int]) -> None:
         self.phase = "starting"
+        self.step = 0
         self.samples: list[Sample] = []
         self._server = server
         self._clients = clients
@@ -235,11 +266,11 @@ class Watch:
         start, before = time.monotonic(), await self._server.report()
         while True:
             await asyncio.sleep(INTERVAL)
-            phase, now = self.phase, await self._server.report()
+            step, phase, now = self.step, self.phase, await self._server.report()
             server, clients = self.memory()
             rate = (now.received - before.received) * 8 / 1e6 / max(now.time - before.time, 1e-9)
             moment = time.monotonic() - start
-            self.samples.append(Sample(moment, phase, now.connections, server / 1e6, clients / 1e6, rate))
+            self.samples.append(Sample(moment, step, phase, now.connections, server / 1e6, clients / 1e6, rate))
             before = now
 
 
