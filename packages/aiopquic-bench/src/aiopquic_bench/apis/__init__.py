@@ -9,7 +9,9 @@ from aiopquic_bench.problems import UsageProblem
 __all__ = ["APIS", "Api", "api_named"]
 
 APIS: dict[str, Api] = {
-    "streams": Api(connect=streams.connect, serve=streams.serve, has_datagrams=True),
+    "streams": Api(
+        connect=streams.connect, serve=streams.serve, has_datagrams=True, connect_early=streams.connect_early
+    ),
     "webtransport": Api(connect=webtransport.connect, serve=webtransport.serve, has_datagrams=True),
     "low": Api(connect=low.connect, serve=low.serve, has_datagrams=False, has_workers=False, finish=low.finish),
     "asyncio": Api(connect=events.connect, serve=events.serve, has_datagrams=False, connect_early=events.connect_early),

@@ -9,7 +9,7 @@ import aiopquic
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic_bench.apis.shape import HOST, Connection, Handler, Server
 
-__all__ = ["connect", "serve"]
+__all__ = ["connect", "connect_early", "serve"]
 
 
 def connect(port: int, configuration: QuicConfiguration) -> AbstractAsyncContextManager[Connection]:
@@ -18,8 +18,14 @@ def connect(port: int, configuration: QuicConfiguration) -> AbstractAsyncContext
     return cast("AbstractAsyncContextManager[Connection]", opening)
 
 
+def connect_early(port: int, configuration: QuicConfiguration) -> AbstractAsyncContextManager[Connection]:
+    """The same, entered at once: what is written before the handshake is complete goes out with its first packet."""
+    opening = aiopquic.connect(HOST, port, configuration=configuration, wait_connected=False)
+    return cast("AbstractAsyncContextManager[Connection]", opening)
+
+
 def serve(handler: Handler, configuration: QuicConfiguration, workers: int) -> AbstractAsyncContextManager[Server]:
-    """Serve on a port that the system chooses."""
+    """Serve on a port that the system chooses; early data is answered as soon as it is there."""
     handle = cast("aiopquic.streams.server.Handler", handler)
-    opening = aiopquic.serve(handle, HOST, 0, configuration=configuration, workers=workers)
+    opening = aiopquic.serve(handle, HOST, 0, configuration=configuration, workers=workers, wait_connected=False)
     return cast("AbstractAsyncContextManager[Server]", opening)

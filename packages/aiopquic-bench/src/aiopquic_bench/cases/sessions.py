@@ -102,6 +102,6 @@ CASES = [
         group="handshakes",
         summary="the same with the message in the first packet (0-RTT): connect and echo",
         measure=partial(measure, is_early=True),
-        apis=("asyncio",),
+        apis=("streams", "asyncio"),
     ),
 ]
