@@ -64,7 +64,7 @@ def convert(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> C
     That is a sequence of JSON texts (RFC 7464) in the terms of draft-ietf-quic-qlog-main-schema-13 and
     draft-ietf-quic-qlog-quic-events-12; the usual end of ``target``'s name is ``.sqlog``. Event by event: memory
     doesn't grow with the file. Of a file that was cut off, every whole event is converted. Blocks for as long as it
-    takes, some seconds per 100 MB.
+    takes: of the order of 15 s per 100 MB.
 
     Raises OSError when a file can't be read or written, ValueError with the place when ``source`` is no file of
     ``qlog_dir`` or is damaged; then there is no ``target``.
