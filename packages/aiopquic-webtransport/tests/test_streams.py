@@ -186,6 +186,17 @@ async def test_streams_end_with_their_session(webtransport: WebTransportLoopback
         assert WT_SESSION_GONE == 0x170D7B68
 
 
+async def test_own_close_ends_writes_at_once(webtransport_pair: SessionPair):
+    """Before the network thread has heard of it, with room for all that is written, whatever kind of buffer."""
+    client, peer, _ = webtransport_pair
+    stream, _ = await both_ends(client, peer)
+    client.close(3, "over")
+    for data in (b"x", bytearray(b"x")):
+        with pytest.raises(SessionClosedError, match="with code 3: over"):
+            await stream.write(data)
+    assert stream.bytes_waiting == 0
+
+
 async def test_what_had_arrived_can_be_read_after_the_end(webtransport_pair: SessionPair):
     client, peer, _ = webtransport_pair
     finished = await soon(client.open_send_stream())

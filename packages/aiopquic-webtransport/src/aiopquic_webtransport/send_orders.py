@@ -49,9 +49,11 @@ class SendOrders:
 
     def added(self, stream: SessionStream) -> None:
         """A stream without an order: 0 has a place of its own once others have theirs."""
+        if not self.is_used:
+            return  # most sessions; and not even the import, which each stream would pay for
         from aiopquic_webtransport.streams import SendStream
 
-        if self.is_used and isinstance(stream, SendStream) and stream not in self._orders:
+        if isinstance(stream, SendStream) and stream not in self._orders:
             self._orders[stream] = 0
             self._apply(stream)
 

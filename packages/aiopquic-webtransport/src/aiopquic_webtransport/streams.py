@@ -31,7 +31,7 @@ class SessionStream(BaseStream):
     _send_order: int
 
     def __init__(self, session: Session, binding: BindingStream) -> None:
-        super().__init__(session._quic, binding)
+        super().__init__(session._quic, binding, session)
         self._session = session
         self._is_gone = False
         self._send_order = 0
@@ -59,22 +59,6 @@ class SendStream(SessionStream, core.SendStream):
     """
 
     __slots__ = ()
-
-    async def write(self, data: Buffer, end_stream: bool = False) -> None:
-        """Write all of ``data``, and the end of the stream with ``end_stream``; see :meth:`aiopquic.SendStream.write`.
-
-        Raises:
-            StreamStoppedError: the peer wants no more of this stream; ``stream_error_code`` is its code.
-            StreamClosedError: the stream was finished or reset by this side.
-            SessionClosedError: the session has ended.
-
-        Backpressure and cancellation: as there.
-        """
-        try:
-            await super().write(data, end_stream)
-        except StreamClosedError:
-            self._session._require_open()  # its streams end with it
-            raise
 
     def reset(self, code: int = 0) -> None:
         """Give up sending, with a code of 32 bits; otherwise as :meth:`aiopquic.SendStream.reset`.
@@ -112,7 +96,7 @@ class SendStream(SessionStream, core.SendStream):
             self._session._require_open()
         return super()._is_sound()
 
-    async def _explain(self, error: QuicConnectionError | CoreStreamStoppedError) -> Exception:
+    async def _explain(self, error: QuicConnectionError | CoreStreamStoppedError | StreamClosedError) -> Exception:
         explained = await super()._explain(error)
         return explained if self._session._end is None else self._session._end_error()
 
@@ -143,11 +127,11 @@ class ReceiveStream(SessionStream, core.ReceiveStream):
         """The code with which the peer reset the stream; None as long as it has not."""
         return _shown(self._reset_code)
 
-    async def _arrival(self) -> None:
+    def _require_arrivals(self) -> None:
         if self._is_gone:
             raise self._session._gone_error()
         self._session._require_open()
-        await super()._arrival()
+        super()._require_arrivals()
 
     def _peer_reset(self, error_code: int) -> None:
         if error_code == WT_SESSION_GONE:

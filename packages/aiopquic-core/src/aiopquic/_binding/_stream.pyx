@@ -11,6 +11,7 @@ from aiopquic.capi cimport (
     AIOPQ_ANY_PATH,
     AIOPQ_OK,
     AIOPQ_SEND_FLOOR,
+    AIOPQ_TOO_LARGE,
     AIOPQ_WOULD_BLOCK,
     aiopq_chunk_t,
     aiopq_status_t,
@@ -80,6 +81,17 @@ cdef class Stream:
         if status == AIOPQ_OK:
             return True
         if status == AIOPQ_WOULD_BLOCK:
+            return False
+        fail(status, self.id)
+
+    def write_bytes(self, data, bint fin=False):
+        """``try_write`` for ``bytes``: False too, with nothing taken, for other buffers and beyond the budget."""
+        if type(data) is not bytes:
+            return False
+        cdef aiopq_status_t status = self._write(data, fin)
+        if status == AIOPQ_OK:
+            return True
+        if status == AIOPQ_WOULD_BLOCK or status == AIOPQ_TOO_LARGE:
             return False
         fail(status, self.id)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from aiopquic._binding._stream import Stream as BindingStream
@@ -14,6 +14,14 @@ __all__ = ["BaseStream", "check_code"]
 
 #: What picoquic gives a stream that nobody has set a priority for.
 DEFAULT_PRIORITY = 9
+
+
+class Owner(Protocol):
+    """A connection, or a session over one."""
+
+    @property
+    def _end(self) -> object | None:
+        """Why nothing can be done any more."""
 
 
 class BaseStream:
@@ -35,6 +43,7 @@ class BaseStream:
         "_is_released",
         "_is_reset",
         "_is_stopped",
+        "_owner",
         "_priority",
         "_reader",
         "_reset_code",
@@ -45,6 +54,8 @@ class BaseStream:
 
     _binding: BindingStream
     _connection: Connection
+    _owner: Owner
+    "Whose end ends the stream, beside the connection's."
     _is_released: bool
     "Both directions have ended and are acknowledged."
 
@@ -76,9 +87,10 @@ class BaseStream:
     _reader: asyncio.Future[None] | None
     "Whoever waits for bytes: one at a time."
 
-    def __init__(self, connection: Connection, binding: BindingStream) -> None:
+    def __init__(self, connection: Connection, binding: BindingStream, owner: Owner | None = None) -> None:
         self._binding = binding
         self._connection = connection
+        self._owner = connection if owner is None else owner
         self._is_released = False
         self._is_finished = False
         self._is_reset = False

@@ -188,11 +188,14 @@ class Connection(HandshakeFacts, Controls, ConnectionPaths):
 
         Cancellation: safe; the datagram is sent or not, and nothing of it is left.
         """
-        self._require_open()
-        number, fate = self._datagrams.track() if track else (0, None)
+        datagrams = self._datagrams
+        if self._end is not None:
+            self._require_open()
+        number, fate = datagrams.track() if track else (0, None)
         try:
-            if not self._datagrams.try_send(data, number):
-                await self._datagrams.send(data, number)
+            # What try_send() does, without a call for each datagram.
+            if datagrams._senders or not self._binding.try_send_datagram(data, number):
+                await datagrams.send(data, number)
         except QuicConnectionError:
             raise await self._explain() from None
         return fate

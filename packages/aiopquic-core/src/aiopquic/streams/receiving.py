@@ -219,14 +219,18 @@ class ReceiveStream(BaseStream):
 
     async def _arrival(self) -> None:
         """Wait until there is something to look at."""
-        if self._connection.close_reason is not None:
-            raise self._connection.close_reason.exception()
+        self._require_arrivals()
         self._reader = asyncio.get_running_loop().create_future()
         try:
             await self._reader
         finally:
             self._reader = None
         self._begin()
+
+    def _require_arrivals(self) -> None:
+        """Raise when nothing more can arrive."""
+        if self._connection.close_reason is not None:
+            raise self._connection.close_reason.exception()
 
     def _fill(self) -> None:
         """Take what has arrived."""
