@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from aiopquic._records import Record
 from aiopquic.exceptions import ConfigurationError
 
 __all__ = ["QuicLbSettings", "validate_quic_lb"]
@@ -15,8 +16,8 @@ _SUM_MAX = 19
 _KEY_LENGTH = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuicLbSettings:
+@dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)
+class QuicLbSettings(Record):
     """What the load balancer and its servers agree on, and the one thing that differs: the id of this server.
 
     Every connection id of the server then is one octet, the server id and the nonce; with a key the latter two are
@@ -28,16 +29,37 @@ class QuicLbSettings:
 
     server_id: bytes
     "1 to 15 bytes, as many for every server of the load balancer."
-    config_rotation: int = 0
+    config_rotation: int
     "0 to 6: which of the load balancer's configurations this is."
-    nonce_length: int = 4
+    nonce_length: int
     "At least 4 bytes; with the server id 19 at most. With a key no nonce comes twice before all were used."
-    key: bytes | None = field(default=None, repr=False)
+    key: bytes | None = field(repr=False)
     "16 bytes that only the load balancer and its servers know; None sends server ids in the clear."
-    encodes_length: bool = False
+    encodes_length: bool
     "True: the first octet has the length of the id, for load balancers that ask for it; False: random bits."
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        server_id: bytes,
+        config_rotation: int = 0,
+        nonce_length: int = 4,
+        key: bytes | None = None,
+        encodes_length: bool = False,
+    ) -> None:
+        self._assign(
+            server_id=server_id,
+            config_rotation=config_rotation,
+            nonce_length=nonce_length,
+            key=key,
+            encodes_length=encodes_length,
+        )
+        self._validate()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def _validate(self) -> None:
         if not isinstance(self.server_id, bytes) or not 1 <= len(self.server_id) <= _SERVER_ID_MAX:
             raise ConfigurationError(f"server_id of quic_lb is 1 to {_SERVER_ID_MAX} bytes, not {self.server_id!r}")
         _require("config_rotation", self.config_rotation, 0, _ROTATION_MAX)

@@ -5,8 +5,7 @@ Made and checked by ``aiopquic.quic._engine_settings``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self, dataclass_transform
 
 if TYPE_CHECKING:
     from aiopquic._binding._network import Network
@@ -16,9 +15,40 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineSettings"]
 
+#: What an engine reads when it is made, and is no other engine for.
+_NOT_COMPARED = frozenset({"session_tickets"})
 
-@dataclass(slots=True, kw_only=True, frozen=True, repr=False)  # a repr would show the keys
-class EngineSettings:
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class _Settings:
+    """Named values, checked like those of a dataclass; ``dataclass`` itself would compile methods for them, in 2 ms.
+
+    Defaults are attributes of the class, what was given of the object. No repr: it would show the keys.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        names = type(self).__annotations__
+        if unknown := given.keys() - names.keys():
+            raise TypeError(f"there is no setting {', '.join(sorted(unknown))}")
+        if missing := [name for name in names if name not in given and not hasattr(type(self), name)]:
+            raise TypeError(f"settings need {', '.join(missing)}")
+        vars(self).update(given)
+
+    def replaced(self, **changes: Any) -> Self:
+        """The same with other values for some names."""
+        return type(self)(**{**vars(self), **changes})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Settings) and self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def _compared(self) -> tuple[object, ...]:
+        return tuple([getattr(self, name) for name in type(self).__annotations__ if name not in _NOT_COMPARED])
+
+
+class EngineSettings(_Settings):
     """One engine's settings: times in the units of their names, sizes in bytes."""
 
     is_client: bool
@@ -86,10 +116,10 @@ class EngineSettings:
     session_ticket_file: str | None = None
     session_store: SessionStore | None = None
     "Client: in place of a file."
-    session_tickets: bytes = field(default=b"", compare=False)
+    session_tickets: bytes = b""
     "What either holds; read when the engine is made."
     accepts_early_data: bool = False
-    ech_keys: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    ech_keys: tuple[tuple[bytes, bytes], ...] = ()
     "Server: ECHConfigLists of one configuration, each with its private key as DER."
     uses_ech: bool = False
     "Client: its ClientHellos are encrypted, or look so."

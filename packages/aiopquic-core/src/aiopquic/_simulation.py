@@ -5,10 +5,8 @@ Set by ``aiopquic.testing.simnet``, read where engines are made.
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiopquic._addresses import ip_version, packed_address
@@ -21,15 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["SimulatedPlace", "check_place", "current_place", "placed"]
 
 
-@dataclass(frozen=True, eq=False)
 class SimulatedPlace:
     """One host of one simulated network."""
 
-    network: Network
-    addresses: tuple[str, ...]
-    "A wildcard address stands for the first of each family."
-    qlog_dir: str | None = None
-    "Where engines write their qlogs that are told nothing else."
+    def __init__(self, network: Network, addresses: tuple[str, ...], qlog_dir: str | None = None) -> None:
+        self.network = network
+        self.addresses = addresses
+        "A wildcard address stands for the first of each family."
+        self.qlog_dir = qlog_dir
+        "Where engines write their qlogs that are told nothing else."
 
 
 current_place: ContextVar[SimulatedPlace | None] = ContextVar("aiopquic_simulated_place", default=None)
@@ -68,8 +66,7 @@ def placed(settings: EngineSettings) -> EngineSettings:
             addresses.append(address)
     for address, _ in settings.preferred_addresses:
         check_place(address)
-    return dataclasses.replace(
-        settings,
+    return settings.replaced(
         network=place.network,
         bind_addresses=tuple(addresses) or _first_of_each_family(place.addresses),
         qlog_dir=settings.qlog_dir or place.qlog_dir,

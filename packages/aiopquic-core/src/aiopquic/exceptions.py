@@ -35,6 +35,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from aiopquic._records import Record
+
 __all__ = [
     "AiopquicError",
     "AlpnError",
@@ -107,23 +109,46 @@ _CONNECTION_REFUSED = 0x2  # RFC 9000 section 20.1
 _CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48, 116})
 
 
-@dataclass(frozen=True, slots=True)
-class CloseReason:
+@dataclass(frozen=True, slots=True, init=False, repr=False, eq=False)
+class CloseReason(Record):
     """Who ended a connection, how, and why."""
 
     kind: CloseKind
-    is_remote: bool = False
+    is_remote: bool
     "True when the peer said so."
-    error_code: int = 0
+    error_code: int
     "The application's code, or the transport error code of RFC 9000 section 20.1."
-    frame_type: int | None = None
+    frame_type: int | None
     "The frame that caused a transport error, where it is known."
-    reason: str = ""
+    reason: str
     "The reason phrase, as text."
-    verify_error: str = ""
+    verify_error: str
     "Why our own verifier refused the peer's certificate, in OpenSSL's words."
-    ech_retry_configs: bytes = b""
+    ech_retry_configs: bytes
     "Client: the ECHConfigList that a server which could not open the encrypted ClientHello sent for the next try."
+
+    def __init__(
+        self,
+        kind: CloseKind,
+        is_remote: bool = False,
+        error_code: int = 0,
+        frame_type: int | None = None,
+        reason: str = "",
+        verify_error: str = "",
+        ech_retry_configs: bytes = b"",
+    ) -> None:
+        self._assign(
+            kind=kind,
+            is_remote=is_remote,
+            error_code=error_code,
+            frame_type=frame_type,
+            reason=reason,
+            verify_error=verify_error,
+            ech_retry_configs=ech_retry_configs,
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._values())
 
     @property
     def tls_alert(self) -> int | None:

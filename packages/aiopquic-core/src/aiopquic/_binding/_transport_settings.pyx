@@ -2,7 +2,6 @@
 """From the keywords of TransportContext.start() to the settings of an engine."""
 import os
 import socket
-from dataclasses import replace
 
 from aiopquic._addresses import has_ipv6
 from aiopquic._binding._engine import is_congestion_control
@@ -166,4 +165,4 @@ def transport_settings(names, command_capacity, *, port, host, ip_family, cert_f
     )
     if tickets is None:
         return settings
-    return replace(settings, session_tickets=load_tickets(tickets, trust_of(settings)))
+    return settings.replaced(session_tickets=load_tickets(tickets, trust_of(settings)))

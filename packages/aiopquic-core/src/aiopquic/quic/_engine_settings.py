@@ -122,11 +122,11 @@ def certificate_settings(configuration: QuicConfiguration) -> dict[str, Any]:
         return {"certificates": named}
     if configuration.is_client and (certificate is None or key is None):
         raise CertificateFileError("a client's certificate needs its key: set certificate_file and private_key_file")
-    own = read_identity(certificate, key, configuration.private_key_password)
+    chain, private_key, password = read_identity(certificate, key, configuration.private_key_password)
     return {
-        "certificate_chain": own.chain,
-        "private_key": own.key,
-        "private_key_password": own.password,
+        "certificate_chain": chain,
+        "private_key": private_key,
+        "private_key_password": password,
         "certificates": named,
     }
 

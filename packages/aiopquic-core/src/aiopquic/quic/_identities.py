@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiopquic._binding._config import check_certificate
 from aiopquic._files import StrPath, read_certificate, read_private_key
@@ -18,13 +18,8 @@ CertificateSource = StrPath | bytes
 #: By the name that clients ask for: a certificate chain and its key, and the key's password if it has one.
 NamedCertificates = Mapping[str, Sequence[Any]]
 
-
-class Identity(NamedTuple):
-    """A certificate chain and its private key, PEM or DER."""
-
-    chain: bytes
-    key: bytes
-    password: bytes | None
+#: A certificate chain, its private key, PEM or DER, and the key's password.
+Identity = tuple[bytes, bytes, bytes | None]
 
 
 def read_identity(
@@ -34,7 +29,7 @@ def read_identity(
 
     Raises CertificateFileError: it names the files, or says that they were given as bytes.
     """
-    identity = Identity(read_certificate(certificate), read_private_key(key), _bytes(password))
+    identity = (read_certificate(certificate), read_private_key(key), _bytes(password))
     try:
         check_certificate(*identity)
     except CertificateFileError as error:

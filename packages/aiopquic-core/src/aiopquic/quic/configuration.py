@@ -14,6 +14,7 @@ from aiopquic._binding._engine import is_congestion_control, key_exchange_groups
 from aiopquic._driver import runs_inline
 from aiopquic._files import StrPath
 from aiopquic._quic_lb import QuicLbSettings, validate_quic_lb
+from aiopquic._records import Record
 from aiopquic._tickets import SessionStore
 from aiopquic.exceptions import ConfigurationError
 from aiopquic.quic._identities import NamedCertificates, server_name_of
@@ -69,8 +70,8 @@ def available_key_exchange_groups() -> tuple[int, ...]:
     return key_exchange_groups()
 
 
-@dataclass
-class QuicConfiguration:
+@dataclass(repr=False, eq=False)
+class QuicConfiguration(Record):
     """Settings of one client connection or of one server.
 
     Checked when an object is made and again when a connection or a server is; a setting that can't be raises

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aiopquic._addresses import packed_address
+from aiopquic._records import Record
 from aiopquic.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ _KEMS = frozenset({0x0010, 0x0011, _X25519})
 _SUITES = frozenset({(1, 1), (1, 3), (2, 2), (3, 1)})
 _SUITES_OFFERED = ((1, 1), (1, 3))
 _MANDATORY = 0x8000
-_PEM = re.compile(rb"-----BEGIN (ECHCONFIG|PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
+_PEM = rb"-----BEGIN (ECHCONFIG|PRIVATE KEY)-----(.*?)-----END \1-----"
 
 
-@dataclass(frozen=True)
-class EchKey:
+@dataclass(frozen=True, init=False, repr=False, eq=False)
+class EchKey(Record):
     """A key that a server opens encrypted ClientHellos with.
 
     ``config`` is what clients need of it, public: an ECHConfigList with one configuration, for their ``ech_config`` and
@@ -37,6 +38,12 @@ class EchKey:
     config: bytes
     private_key: bytes = field(repr=False)
     "PKCS #8, as DER."
+
+    def __init__(self, config: bytes, private_key: bytes) -> None:
+        self._assign(config=config, private_key=private_key)
+
+    def __hash__(self) -> int:
+        return hash(self._values())
 
     @classmethod
     def generate(cls, public_name: str, *, config_id: int | None = None, max_name_length: int = 64) -> EchKey:
@@ -92,7 +99,7 @@ class EchKey:
         """What :meth:`to_pem` wrote, or another program in its way. Raises ConfigurationError."""
         import base64
 
-        found = {match[1]: match[2] for match in _PEM.finditer(text)}
+        found = {match[1]: match[2] for match in re.finditer(_PEM, text, re.DOTALL)}
         try:
             key, config = (base64.b64decode(found[label]) for label in (b"PRIVATE KEY", b"ECHCONFIG"))
         except (KeyError, ValueError):

@@ -88,7 +88,7 @@ class QuicEngine:
         self._trust = trust_of(self.settings) if self._keeper is not None else b""
         self._keeper = self._keeper or keeper
         self._tickets = self._keeper.load_records(self._trust) if self._keeper is not None else b""
-        self._engine = self._make(replace(self.settings, session_tickets=self._tickets))
+        self._engine = self._make(self.settings.replaced(session_tickets=self._tickets))
         self._on_accept = on_accept
         self._acceptor = _acceptor(configuration, create_protocol, stream_handler) if create_protocol else None
         self._by_alpn = by_alpn or {}
@@ -129,15 +129,14 @@ class QuicEngine:
         """
         if self._engine.is_running or self.is_stopped:
             raise RuntimeError("the engine was started before: make another QuicEngine")
-        asked = replace(
-            self.settings,
+        asked = self.settings.replaced(
             local_port=port or self.settings.local_port,
             always_retry=self.settings.always_retry if retry is None else retry,
         )
         if asked != self.settings:
             self.settings = asked
             self._engine.sink = None
-            self._engine = self._make(replace(asked, session_tickets=self._tickets))
+            self._engine = self._make(asked.replaced(session_tickets=self._tickets))
         self.start()
         poller = select.poll()
         poller.register(self.eventfd, select.POLLIN)
@@ -241,7 +240,7 @@ class QuicEngine:
         """The same with certificates that :func:`read_certificates` has read."""
         if self._is_stopping or self._is_stopped or not self._engine.is_running:
             raise RuntimeError("the server is closed: it takes no more certificates")
-        settings = replace(self.settings, **identity)
+        settings = self.settings.replaced(**identity)
         await self._requests.ask(lambda number: self._engine.set_certificates(settings, number))
         self.configuration, self.settings = configuration, settings
 

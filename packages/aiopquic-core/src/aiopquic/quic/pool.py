@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from dataclasses import replace
 
 from aiopquic._settings import EngineSettings
 from aiopquic._tickets import SessionStore
@@ -181,7 +180,7 @@ async def acquire_engine(
     )
     if local_port or not shared:
         return EngineLease(await _start(configuration, settings), None)
-    return await _pools.setdefault(loop, _Pool()).lease(configuration, replace(settings, alpn=()))
+    return await _pools.setdefault(loop, _Pool()).lease(configuration, settings.replaced(alpn=()))
 
 
 async def close_idle_engines() -> None:

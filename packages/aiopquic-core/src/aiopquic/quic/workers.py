@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiopquic._driver import runs_inline, uses_portable_loop
@@ -153,7 +152,7 @@ class ServerEngines:
             worker.desk = _desk(self._incoming, self._configuration.handshake_timeout)
         worker.engine = self._make_engine(
             configuration=self._configuration,
-            settings=replace(self._settings, workers=self._sockets, worker=number),
+            settings=self._settings.replaced(workers=self._sockets, worker=number),
             on_incoming=worker.desk.take if worker.desk is not None else None,
             on_failed=self._failed,
         )
@@ -272,13 +271,12 @@ class ServerEngines:
         changed = with_certificates(self._configuration, certificate, private_key, password, certificates)
         identity = await read_certificates(changed)
         await asyncio.gather(*(engine.present(changed, identity) for engine in running))
-        self._configuration, self._settings = changed, replace(self._settings, **identity)
+        self._configuration, self._settings = changed, self._settings.replaced(**identity)
 
 
 def _with_secrets(settings: EngineSettings) -> EngineSettings:
     """With secrets that all engines have, where none were given."""
-    return replace(
-        settings,
+    return settings.replaced(
         session_ticket_key=settings.session_ticket_key or os.urandom(32),
         stateless_reset_secret=settings.stateless_reset_secret or os.urandom(16),
     )
