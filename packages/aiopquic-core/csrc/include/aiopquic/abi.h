@@ -10,7 +10,7 @@
 
 /* Raised whenever a public structure or prototype changes. An extension compares the number it was
  * compiled with to aiopq_abi_version() at import and refuses to load when they differ. */
-#define AIOPQ_ABI_VERSION 5
+#define AIOPQ_ABI_VERSION 6
 
 AIOPQ_API int aiopq_abi_version(void);
 
