@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lent.h"
 #include "base/live.h"
 
 aiopq_chunk_t *aiopq_chunk_new(uint32_t capacity)
@@ -14,6 +15,7 @@ aiopq_chunk_t *aiopq_chunk_new(uint32_t capacity)
         chunk->capacity = capacity;
         chunk->filled = 0;
         chunk->read = 0;
+        chunk->is_lent = 0;
         aiopq_live_add(AIOPQ_LIVE_CHUNK, 1);
     }
     return chunk;
@@ -21,7 +23,12 @@ aiopq_chunk_t *aiopq_chunk_new(uint32_t capacity)
 
 void aiopq_chunk_free(aiopq_chunk_t *chunk)
 {
-    if (chunk != NULL) {
+    if (chunk == NULL) {
+        return;
+    }
+    if (chunk->is_lent != 0) {
+        aiopq_chunk_return(chunk);
+    } else {
         aiopq_live_add(AIOPQ_LIVE_CHUNK, -1);
         free(chunk);
     }
@@ -71,13 +78,37 @@ static aiopq_chunk_t *next_chunk(const aiopq_byte_queue_t *queue, size_t length,
     return aiopq_chunk_new((uint32_t)(capacity < AIOPQ_CHUNK_MAX ? capacity : AIOPQ_CHUNK_MAX));
 }
 
+/* Producer: the list that waits, which the consumer does not see meanwhile; NULL when there is none. */
+static aiopq_chunk_t *take_back(aiopq_byte_queue_t *queue)
+{
+    /* Acquire: pairs with our own release in put(), so this thread goes on where it stopped. */
+    return atomic_exchange_explicit(&queue->waiting, NULL, memory_order_acquire);
+}
+
+/* Producer: hands over the list and, behind it, what was added; either may be empty. */
+static void put(aiopq_byte_queue_t *queue, aiopq_chunk_t *list, aiopq_chunk_t *added,
+                aiopq_chunk_t *added_last)
+{
+    if (list == NULL) {
+        list = added;
+    } else if (added != NULL) {
+        list->last->next = added;
+    }
+    if (added != NULL) {
+        list->last = added_last;
+    }
+    /* Release: pairs with the acquire in aiopq_byte_queue_take(); the bytes before the list. */
+    if (list != NULL) {
+        atomic_store_explicit(&queue->waiting, list, memory_order_release);
+    }
+}
+
 bool aiopq_byte_queue_write(aiopq_byte_queue_t *queue, const uint8_t *data, size_t length, bool is_last)
 {
     if (length == 0) {
         return true;
     }
-    /* Acquire: pairs with our own release below, so this thread goes on where it stopped. */
-    aiopq_chunk_t *list = atomic_exchange_explicit(&queue->waiting, NULL, memory_order_acquire);
+    aiopq_chunk_t *list = take_back(queue);
     size_t room = list != NULL ? list->last->capacity - list->last->filled : 0;
     size_t spill = length > room ? length - room : 0;
 
@@ -100,6 +131,7 @@ bool aiopq_byte_queue_write(aiopq_byte_queue_t *queue, const uint8_t *data, size
     }
     if (!complete) {
         aiopq_chunk_free_list(added);
+        added = NULL;
     } else {
         queue->list_bytes = list != NULL ? queue->list_bytes + length : length;
         if (room > 0) {
@@ -112,19 +144,21 @@ bool aiopq_byte_queue_write(aiopq_byte_queue_t *queue, const uint8_t *data, size
             data += copied;
             length -= copied;
         }
-        if (list == NULL) {
-            list = added;
-            list->last = added_last;
-        } else if (added != NULL) {
-            list->last->next = added;
-            list->last = added_last;
-        }
     }
-    /* Release: pairs with the acquire in aiopq_byte_queue_take(); the bytes before the list. */
-    if (list != NULL) {
-        atomic_store_explicit(&queue->waiting, list, memory_order_release);
-    }
+    put(queue, list, added, added_last);
     return complete;
+}
+
+bool aiopq_byte_queue_lend(aiopq_byte_queue_t *queue, const aiopq_lent_t *lent, aiopq_returns_t *returns)
+{
+    aiopq_chunk_t *chunk = aiopq_chunk_lend(lent, returns);
+    if (chunk != NULL) {
+        aiopq_chunk_t *list = take_back(queue);
+        /* Not counted: what a small write behind it needs says what was copied, not how much was lent. */
+        queue->list_bytes = list != NULL ? queue->list_bytes : 0;
+        put(queue, list, chunk, chunk);
+    }
+    return chunk != NULL;
 }
 
 aiopq_chunk_t *aiopq_byte_queue_take(aiopq_byte_queue_t *queue)
@@ -163,7 +197,7 @@ void aiopq_byte_queue_read(aiopq_byte_queue_t *queue, uint8_t *data, size_t leng
         if (run > length) {
             run = length;
         }
-        memcpy(data, chunk->data + chunk->read, run);
+        memcpy(data, aiopq_chunk_bytes(chunk) + chunk->read, run);
         chunk->read += (uint32_t)run;
         data += run;
         length -= run;

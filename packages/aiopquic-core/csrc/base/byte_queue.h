@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "aiopquic/chunk.h"
+#include "aiopquic/lent.h"
 
 /* Chunks are twice as large as what the consumer found the last time, up to this size: large enough that
  * the cost per chunk vanishes beside the copy, small enough for malloc to recycle it. */
@@ -24,9 +25,11 @@
 /* Smallest chunk of a stream that goes on: two packets' worth. */
 #define AIOPQ_CHUNK_MIN 3072u
 
+typedef struct aiopq_returns aiopq_returns_t;
+
 typedef struct aiopq_byte_queue {
     _Atomic(aiopq_chunk_t *) waiting; /* either thread, by exchange only */
-    size_t list_bytes;      /* producer: bytes put into the list that waits, or into the last one taken */
+    size_t list_bytes;      /* producer: bytes copied into the list that waits, or into the last one taken */
     aiopq_chunk_t *current; /* consumer: taken by aiopq_byte_queue_gather() and not yet read to its end */
     size_t current_bytes;   /* consumer: unread bytes in there */
 } aiopq_byte_queue_t;
@@ -39,6 +42,11 @@ void aiopq_byte_queue_dispose(aiopq_byte_queue_t *queue);
 /* Producer: appends all bytes or, without memory, none. `is_last` sizes the chunk to fit, for no more
  * bytes will come. */
 bool aiopq_byte_queue_write(aiopq_byte_queue_t *queue, const uint8_t *data, size_t length, bool is_last);
+
+/* Producer: appends lent bytes without a copy; 1 to UINT32_MAX of them. False, and nothing was taken, without memory.
+ * When the consumer is done with them, or drops them, they are in `returns` (base/lent.h). Not for queues that
+ * aiopq_byte_queue_take() empties. */
+bool aiopq_byte_queue_lend(aiopq_byte_queue_t *queue, const aiopq_lent_t *lent, aiopq_returns_t *returns);
 
 /* Consumer: the list of chunks that wait, now the caller's; NULL when there is none. Not to be mixed with
  * aiopq_byte_queue_gather() on the same queue. */

@@ -60,6 +60,7 @@ static void engine_dispose(aiopq_engine_t *engine)
         }
         aiopq_spsc_dispose(&engine->commands);
     }
+    aiopq_returns_release(&engine->returns); /* those of the last streams among them */
     if (engine->wakeup_fd >= 0 && engine->wakeup_fd != engine->loop_waker.read_fd) {
         close(engine->wakeup_fd);
     }
@@ -79,6 +80,7 @@ aiopq_status_t aiopq_engine_new(const aiopq_config_t *config, aiopq_engine_t **r
     }
     memset(engine, 0, sizeof(*engine));
     engine->loop_waker.read_fd = engine->loop_waker.write_fd = engine->wakeup_fd = -1;
+    aiopq_returns_init(&engine->returns);
     aiopq_status_t status = aiopq_settings_copy(&engine->config, config);
     if (config->workers != NULL) {
         aiopq_workers_ref(config->workers);
@@ -309,6 +311,11 @@ bool aiopq_engine_next_event(aiopq_engine_t *engine, aiopq_event_t *event)
         note_acked(event);
     }
     return true;
+}
+
+void aiopq_engine_release_lent(aiopq_engine_t *engine)
+{
+    aiopq_returns_release(&engine->returns);
 }
 
 void aiopq_engine_rearm(aiopq_engine_t *engine)

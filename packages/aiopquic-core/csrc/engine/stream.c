@@ -87,7 +87,9 @@ aiopq_status_t aiopq_stream_send_state(const aiopq_stream_t *stream)
     return is_closed(stream) ? AIOPQ_CLOSED : stream->send_state;
 }
 
-aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, size_t length, bool fin)
+/* Bytes to copy, or lent ones. */
+static aiopq_status_t queue_bytes(aiopq_stream_t *stream, const uint8_t *data, const aiopq_lent_t *lent,
+                                  size_t length, bool fin)
 {
     aiopq_conn_t *conn = stream->conn;
     const aiopq_config_t *config = &conn->engine->config;
@@ -106,7 +108,8 @@ aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, s
         aiopq_spsc_size(&conn->engine->commands) >= config->command_capacity) {
         return AIOPQ_WOULD_BLOCK;
     }
-    if (!aiopq_byte_queue_write(&stream->send, data, length, fin)) {
+    if (!(lent != NULL ? aiopq_byte_queue_lend(&stream->send, lent, &conn->engine->returns)
+                       : aiopq_byte_queue_write(&stream->send, data, length, fin))) {
         return AIOPQ_NO_MEMORY;
     }
     atomic_fetch_add(&conn->send_queued, length);
@@ -123,6 +126,19 @@ aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, s
                      false); /* no memory: the bytes are taken, the next write tells of them */
     }
     return AIOPQ_OK;
+}
+
+aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, size_t length, bool fin)
+{
+    return queue_bytes(stream, data, NULL, length, fin);
+}
+
+aiopq_status_t aiopq_stream_lend(aiopq_stream_t *stream, const aiopq_lent_t *lent, bool fin)
+{
+    if (lent->length == 0 || lent->length > UINT32_MAX) {
+        return AIOPQ_INVALID;
+    }
+    return queue_bytes(stream, NULL, lent, lent->length, fin);
 }
 
 bool aiopq_stream_want_writable(aiopq_stream_t *stream)

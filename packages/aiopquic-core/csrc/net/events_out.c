@@ -40,8 +40,9 @@ void aiopq_emit_answer(aiopq_conn_t *conn, uint64_t request, bool is_done)
 
 void aiopq_flush_events(aiopq_engine_t *engine)
 {
-    if (engine->events_unsignalled > 0) {
+    if (engine->events_unsignalled > 0 || engine->are_returns_due) {
         engine->events_unsignalled = 0;
+        engine->are_returns_due = false;
         if (aiopq_waker_signal(&engine->loop_waker)) {
             aiopq_count(&engine->loop_wakes);
         } else {

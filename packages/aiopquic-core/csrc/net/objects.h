@@ -13,6 +13,7 @@
 #include "aiopquic/engine.h"
 #include "aiopquic/stream.h"
 #include "base/byte_queue.h"
+#include "base/lent.h"
 #include "base/spsc_queue.h"
 #include "base/waker.h"
 #include "net/command.h"
@@ -59,6 +60,7 @@ struct aiopq_engine {
     /* shared */
     aiopq_spsc_queue_t events;   /* network thread produces, loop thread consumes */
     aiopq_spsc_queue_t commands; /* loop thread produces, network thread consumes */
+    aiopq_returns_t returns;     /* lent bytes of streams: either thread puts in, the loop thread releases */
     aiopq_waker_t loop_waker;    /* network thread signals, loop thread clears */
     _Atomic bool net_is_asleep;  /* network thread sets before it waits; whoever clears it owes the wake-up */
 
@@ -88,6 +90,7 @@ struct aiopq_engine {
     uint64_t stop_deadline_us;
     uint64_t now_us;             /* the time the driver gave with the current turn */
     uint64_t events_unsignalled; /* events since the loop thread was last woken */
+    bool are_returns_due;        /* lent bytes that the loop thread is woken for have come back since then */
     _Atomic uint64_t loop_wakes, loop_wakes_saved, turns, commands_stale; /* any thread may read */
     _Atomic uint64_t connections_closed, handshakes, handshakes_failed;   /* likewise */
     _Atomic uint64_t datagrams_received, bytes_received;                  /* likewise */

@@ -39,6 +39,19 @@ static void tell_streams(aiopq_conn_t *conn, uint64_t conn_queued)
     }
 }
 
+/* Lent bytes go back in the drains that events bring about, for a wake-up of its own would cost more than the copy that
+ * was saved. Behind the last bytes of a stream there may be no event: nothing is held by a stream that is at rest. */
+static void ask_to_release(aiopq_stream_t *stream)
+{
+    aiopq_engine_t *engine = stream->conn->engine;
+    if (aiopq_returns_wait(&engine->returns)) {
+        /* Below zero when the writer has not counted them yet. */
+        uint64_t left = atomic_load_explicit(&stream->written, memory_order_relaxed) -
+                        atomic_load_explicit(&stream->sent, memory_order_relaxed);
+        engine->are_returns_due |= (int64_t)left <= 0;
+    }
+}
+
 void aiopq_account_sent(aiopq_stream_t *stream, uint64_t length)
 {
     aiopq_conn_t *conn = stream->conn;
@@ -47,6 +60,7 @@ void aiopq_account_sent(aiopq_stream_t *stream, uint64_t length)
      * the room there. */
     atomic_store(&stream->sent, atomic_load_explicit(&stream->sent, memory_order_relaxed) + length);
     uint64_t before = atomic_fetch_sub(&conn->send_queued, length), after = before - length;
+    ask_to_release(stream);
     tell_if_room(stream, after);
     if (!aiopq_has_room_again(after, budget)) {
         return;

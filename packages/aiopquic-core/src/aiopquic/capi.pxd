@@ -333,6 +333,14 @@ cdef extern from "aiopquic/chunk.h" nogil:
     void aiopq_chunk_free_list(aiopq_chunk_t *first)
 
 
+cdef extern from "aiopquic/lent.h" nogil:
+    ctypedef struct aiopq_lent_t:
+        const uint8_t *bytes
+        size_t length
+        void *owner
+        void (*release)(void *owner) noexcept
+
+
 cdef extern from "aiopquic/engine.h" nogil:
     ctypedef struct aiopq_engine_t:
         pass
@@ -347,6 +355,7 @@ cdef extern from "aiopquic/engine.h" nogil:
     void aiopq_engine_begin_drain(aiopq_engine_t *engine)
     bint aiopq_engine_next_event(aiopq_engine_t *engine, aiopq_event_t *event)
     void aiopq_engine_end_drain(aiopq_engine_t *engine)
+    void aiopq_engine_release_lent(aiopq_engine_t *engine)
     void aiopq_engine_rearm(aiopq_engine_t *engine)
     void aiopq_event_release(aiopq_event_t *event)
     void aiopq_engine_kick(aiopq_engine_t *engine)
@@ -469,6 +478,7 @@ cdef extern from "aiopquic/stream.h" nogil:
     uint64_t aiopq_stream_id(const aiopq_stream_t *stream)
     uint64_t aiopq_stream_handle(const aiopq_stream_t *stream)
     aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, size_t length, bint fin)
+    aiopq_status_t aiopq_stream_lend(aiopq_stream_t *stream, const aiopq_lent_t *lent, bint fin)
     uint64_t aiopq_stream_room(const aiopq_stream_t *stream)
     bint aiopq_stream_want_writable(aiopq_stream_t *stream)
     uint64_t aiopq_stream_send_queued(const aiopq_stream_t *stream)

@@ -14,6 +14,8 @@ struct aiopq_chunk {
     uint32_t capacity;
     uint32_t filled; /* bytes written from the start of `data` */
     uint32_t read;   /* bytes of those that the consumer is done with */
+    uint32_t
+        is_lent; /* 1: the bytes are elsewhere, and `data` says where (base/lent.h); in send queues only */
     uint8_t data[];
 };
 

@@ -15,7 +15,7 @@ typedef struct aiopq_engine aiopq_engine_t;
 AIOPQ_API aiopq_status_t aiopq_engine_new(const aiopq_config_t *config, aiopq_engine_t **engine) AIOPQ_LOOP;
 
 /* Frees an engine whose driver was never started or has been joined. Events that nobody took are
- * dropped with what they hold. NULL is allowed. */
+ * dropped with what they hold, and bytes that are still lent are released. NULL is allowed. */
 AIOPQ_API void aiopq_engine_free(aiopq_engine_t *engine) AIOPQ_LOOP;
 
 /* Starts the driver. The outcome of opening the sockets arrives as ENGINE_READY or
@@ -53,6 +53,10 @@ AIOPQ_API bool aiopq_engine_next_event(aiopq_engine_t *engine, aiopq_event_t *ev
 /* Call behind the round, when it may have left events: the descriptor becomes readable again if there are any.
  * With `is_inline` what the application wrote in the round is sent here. */
 AIOPQ_API void aiopq_engine_end_drain(aiopq_engine_t *engine) AIOPQ_LOOP;
+
+/* Releases the bytes that were lent (aiopq_stream_lend()) and that nobody needs any more: call it behind each round, and
+ * after the join. */
+AIOPQ_API void aiopq_engine_release_lent(aiopq_engine_t *engine) AIOPQ_LOOP;
 
 /* Makes the descriptor readable again; for what was taken from the engine and not yet handed on. */
 AIOPQ_API void aiopq_engine_rearm(aiopq_engine_t *engine) AIOPQ_LOOP;

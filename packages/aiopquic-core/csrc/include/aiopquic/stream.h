@@ -6,6 +6,7 @@
 #include "aiopquic/chunk.h"
 #include "aiopquic/config.h"
 #include "aiopquic/event.h"
+#include "aiopquic/lent.h"
 #include "aiopquic/status.h"
 #include "aiopquic/threads.h"
 
@@ -35,6 +36,12 @@ AIOPQ_API aiopq_conn_t *aiopq_stream_conn(const aiopq_stream_t *stream); /* borr
  * the stream's or the connection's budget is used up. */
 AIOPQ_API aiopq_status_t aiopq_stream_write(aiopq_stream_t *stream, const uint8_t *data, size_t length,
                                             bool fin) AIOPQ_LOOP;
+
+/* The same without the copy, for large writes: the bytes, at least one and no more than UINT32_MAX, are sent from where
+ * they are. With AIOPQ_OK, and only then, their release is called once they are in packets or will never be: by
+ * aiopq_engine_release_lent(), or by aiopq_engine_free() at the latest. */
+AIOPQ_API aiopq_status_t aiopq_stream_lend(aiopq_stream_t *stream, const aiopq_lent_t *lent,
+                                           bool fin) AIOPQ_LOOP;
 
 /* Bytes that would fit now: what the stream's budget has room for, and either the connection's or the floor. */
 AIOPQ_API uint64_t aiopq_stream_room(const aiopq_stream_t *stream) AIOPQ_LOOP;

@@ -80,6 +80,7 @@ from aiopquic.capi cimport (
     aiopq_engine_new,
     aiopq_engine_next_event,
     aiopq_engine_rearm,
+    aiopq_engine_release_lent,
     aiopq_engine_session_tickets,
     aiopq_engine_set_certificates,
     aiopq_engine_start,
@@ -136,7 +137,7 @@ cdef class Engine:
             with nogil:
                 aiopq_engine_stop(ptr)
                 aiopq_engine_join(ptr)
-                aiopq_engine_free(ptr)
+            aiopq_engine_free(ptr)  # with the GIL, for it releases what writes have lent
 
     cdef _create(self, settings):
         cdef aiopq_config_t config
@@ -180,6 +181,7 @@ cdef class Engine:
         """Wait for the network thread: an instant after ``engine_stopped``. Releases the GIL."""
         with nogil:
             aiopq_engine_join(self._ptr)
+        aiopq_engine_release_lent(self._ptr)
         self.is_running = False
 
     def session_tickets(self):
@@ -284,6 +286,7 @@ cdef class Engine:
                     aiopq_engine_end_drain(self._ptr)
             else:
                 aiopq_engine_end_drain(self._ptr)
+            aiopq_engine_release_lent(self._ptr)
         return count
 
     cdef void _dispatch(self, aiopq_event_t *event) except *:

@@ -12,6 +12,7 @@ cdef class Stream:
     cdef bint _end_taken                 # take() has told of the end
 
     cdef aiopq_status_t _write(self, data, bint fin) except *
+    cdef aiopq_status_t _lend(self, Py_buffer *buffer, owner, bint fin) except *
 
 
 # Wraps a stream, whose reference it takes.

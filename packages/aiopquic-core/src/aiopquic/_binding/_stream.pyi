@@ -5,6 +5,7 @@ from typing_extensions import Buffer
 from aiopquic._binding._connection import Connection
 
 SEND_FLOOR: int
+LEND_MIN: int
 
 @final
 class Stream:

@@ -2,8 +2,10 @@
 """One QUIC stream on the loop thread. Every method belongs to that thread."""
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.memoryview cimport PyMemoryView_Check
+from cpython.ref cimport Py_DECREF, Py_INCREF
 
-from aiopquic._binding._chunk cimport chunk_view
+from aiopquic._binding._chunk cimport StreamChunk, chunk_view
 from aiopquic._binding._connection cimport Connection
 from aiopquic._binding._status cimport fail
 from aiopquic.capi cimport (
@@ -14,11 +16,13 @@ from aiopquic.capi cimport (
     AIOPQ_TOO_LARGE,
     AIOPQ_WOULD_BLOCK,
     aiopq_chunk_t,
+    aiopq_lent_t,
     aiopq_status_t,
     aiopq_stream_abandon,
     aiopq_stream_consume,
     aiopq_stream_handle,
     aiopq_stream_id,
+    aiopq_stream_lend,
     aiopq_stream_reset,
     aiopq_stream_room,
     aiopq_stream_scope,
@@ -41,6 +45,13 @@ from libc.stdint cimport uint8_t, uint64_t
 
 #: Bytes that a stream may hold whatever the connection's other streams hold; less when a budget is less.
 SEND_FLOOR = AIOPQ_SEND_FLOOR
+# From here on lending costs less CPU per byte than copying; at 32 KiB and less no difference was certain, and what is
+# copied is let go at once (docs/performance.md, "Steps, and what each gave").
+cdef enum:
+    _LEND_MIN = 65536
+
+#: Bytes from which on a write of immutable data refers to them instead of copying them.
+LEND_MIN = _LEND_MIN
 
 
 @cython.final
@@ -66,7 +77,10 @@ cdef class Stream:
         return aiopq_stream_handle(self._ptr)
 
     def write(self, data, bint fin=False):
-        """Queue all of ``data``, and the end of the stream with ``fin``; the bytes are copied.
+        """Queue all of ``data``, and the end of the stream with ``fin``.
+
+        ``bytes``, received chunks and views of them are sent from where they are if they have ``LEND_MIN`` bytes or
+        more, and are held until then. Anything else is copied, so it may be changed afterwards.
 
         Raises WouldBlockError (nothing was taken), ValueError (larger than the whole budget),
         StreamClosedError, StreamStoppedError or QuicConnectionError.
@@ -97,11 +111,29 @@ cdef class Stream:
 
     cdef aiopq_status_t _write(self, data, bint fin) except *:
         cdef Py_buffer buffer
+        cdef object owner
         PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
         try:
+            if buffer.len >= _LEND_MIN:
+                owner = data.obj if PyMemoryView_Check(data) else data
+                if is_immutable(owner):
+                    return self._lend(&buffer, owner, fin)
             return aiopq_stream_write(self._ptr, <const uint8_t *>buffer.buf, <size_t>buffer.len, fin)
         finally:
             PyBuffer_Release(&buffer)
+
+    # Only the owner of the bytes is held: it never changes or moves them, whatever becomes of the views of it.
+    cdef aiopq_status_t _lend(self, Py_buffer *buffer, owner, bint fin) except *:
+        cdef aiopq_lent_t lent
+        lent.bytes = <const uint8_t *>buffer.buf
+        lent.length = <size_t>buffer.len
+        lent.owner = <void *>owner
+        lent.release = release_owner
+        Py_INCREF(owner)  # the engine's; release_owner() gives it back
+        cdef aiopq_status_t status = aiopq_stream_lend(self._ptr, &lent, fin)
+        if status != AIOPQ_OK:
+            Py_DECREF(owner)
+        return status
 
     def take(self):
         """Every byte that has arrived: ``(buffers, fin)``, the buffers in order, read-only memoryviews.
@@ -199,6 +231,16 @@ cdef class Stream:
     def can_send(self):
         """True while writes are possible, back-pressure apart."""
         return aiopq_stream_send_state(self._ptr) == AIOPQ_OK
+
+
+# Exact types alone: nobody can change their bytes, and their end runs no code of the application.
+cdef inline bint is_immutable(object owner):
+    return type(owner) is bytes or type(owner) is StreamChunk
+
+
+# Called on the loop thread, with the GIL, in Engine.drain() and at the end of an engine.
+cdef void release_owner(void *owner) noexcept:
+    Py_DECREF(<object>owner)
 
 
 cdef Stream wrap_stream(Connection connection, aiopq_stream_t *ptr):

@@ -215,6 +215,8 @@ class QuicConnection(ConnectionDatagrams, ConnectionDrains, ConnectionControls, 
     def send_stream_data(self, stream_id: int, data: Buffer, end_stream: bool = False) -> None:
         """Queue bytes, and the end of the stream with ``end_stream``. All or nothing.
 
+        What can change is copied; 64 KiB or more of ``bytes``, or of a memoryview of ``bytes``, are held until sent.
+
         Raises:
             WouldBlockError: (a BufferError) a send budget is used up; nothing was taken, retry later with the
                 same data, or await :meth:`send_stream_data_drained`.

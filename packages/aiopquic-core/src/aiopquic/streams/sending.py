@@ -31,8 +31,9 @@ class SendStream(BaseStream):
     async def write(self, data: Buffer, end_stream: bool = False) -> None:
         """Write all of ``data``, and the end of the stream with ``end_stream``.
 
-        ``data`` is anything contiguous with the buffer protocol, of any size; it is copied, so it may be changed
-        afterwards. Writes of several tasks are sent one after the other, in the order in which they were called.
+        ``data`` is anything contiguous with the buffer protocol, of any size; it may be changed afterwards, for what
+        can change is copied. 64 KiB or more of ``bytes``, or of a memoryview of ``bytes``, are not: they are held until
+        they are sent. Writes of several tasks are sent one after the other, in the order in which they were called.
 
         Raises:
             StreamStoppedError: the peer wants no more of this stream; ``error_code`` is its code.
