@@ -43,7 +43,8 @@ async def test_migration_to_another_interface(making: Making, towards: str, is_f
         assert [peer[0] for peer in await server.call("connections")] == [network.SECOND]
         event = await server.expect("path", kind="available")
         assert event["peer_address"] == path["local_address"]
-        assert max(network.client.device_bytes("right")) > size // 4
+        # Far more than acknowledgements; how much of the half it was depends on when this process came to call.
+        assert max(network.client.device_bytes("right")) > size // 16
         assert max(network.client.device_bytes("left")) > size // 4
 
 
