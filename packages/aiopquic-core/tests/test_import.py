@@ -66,9 +66,12 @@ def test_the_import_of_both_ends_brings_nothing_else(statement: str):
 
 
 def test_an_import_compiles_few_methods():
-    """The methods of dataclasses take 0.1 to 5 ms for each class: Record has them, or the source (it takes 7 texts)."""
+    """The methods of dataclasses take 0.1 to 5 ms for each class: Record has them, or the source.
+
+    It takes 7 texts with Python 3.12 and 15 with 3.13; with the decorator everywhere it would be 67.
+    """
     done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=True)
-    assert int(done.stdout) <= 10
+    assert int(done.stdout) <= 20
 
 
 def test_the_bare_package_brings_no_engine():

@@ -51,7 +51,7 @@ def test_ctrl_c_ends_the_server_and_removes_the_files(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in err
     assert len(children) >= 1
-    assert not any(child.is_running() for child in children)
+    assert psutil.wait_procs(children, timeout=DEADLINE)[1] == []
     assert list(tmp_path.iterdir()) == []
 
 
