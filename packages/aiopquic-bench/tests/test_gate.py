@@ -167,7 +167,7 @@ def test_noise_is_no_regression(ratios: list[float]):
         ("gate HEAD --plant cake", "there is no 'cake' to lose on purpose: there are gso, gro, joining,"),
         ("gate HEAD --quick", "leave BASELINE and --candidate out"),
         ("gate HEAD --duration 0.01", "too short"),
-        ("gate no-such-revision", "no revision of a git repository here, no wheel, and no peer"),
+        ("gate no-such-revision", "no revision of a git repository here, no wheel, no environment, and no peer"),
         ("gate nothing.whl", "nothing.whl: no such file"),
         ("gate --quick --json /no/such/folder/a.json", "no such folder"),
     ],

@@ -117,7 +117,10 @@ def test_an_interpreter_without_aiopquic(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--against no-such-revision", "is no revision of a git repository here, no wheel, and no environment"),
+        (
+            "--against no-such-revision",
+            "is no revision of a git repository here, no wheel, no environment, and no peer",
+        ),
         ("--against no-such.whl", "no-such.whl: no such file"),
         ("--against HEAD --repeats 0", "once at least"),
         ("--against HEAD --json /no/such/folder/a.json", "no such folder"),

@@ -166,7 +166,7 @@ def environment_finder(name: str, *, has_sessions: bool = False) -> Callable[[],
         return lambda: Environment(inside, f"aiopquic of {Path(name).name}")
     found = revision_of(name)
     if found is None:
-        raise UsageProblem(f"{name!r} is no revision of a git repository here, no wheel, and no environment")
+        raise UsageProblem(f"{name!r} is no revision of a git repository here, no wheel, no environment, and no peer")
     return lambda: of_revision(*found, has_sessions=has_sessions)
 
 

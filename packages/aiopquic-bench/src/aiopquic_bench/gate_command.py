@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from aiopquic_bench.deterministic import (
     simulate,
 )
 from aiopquic_bench.documents import check_target, write_document
-from aiopquic_bench.environments import Environment, of_revision, of_wheel, revision_of
+from aiopquic_bench.environments import Environment, environment_finder
 from aiopquic_bench.gating import (
     MEASURED_LIMIT,
     Check,
@@ -63,7 +63,7 @@ QUICK_COUNTED = ("count-bulk", "count-bulk-100")
 def gate(
     baseline: Annotated[
         str | None,
-        typer.Argument(metavar="BASELINE", help="A git revision, a wheel of aiopquic-core, or a peer."),
+        typer.Argument(metavar="BASELINE", help="A git revision, a wheel of aiopquic-core, an environment, or a peer."),
     ] = None,
     candidate: Annotated[
         str | None, typer.Option(help="The same for what is judged; what is installed when left out.")
@@ -89,13 +89,14 @@ def gate(
             raise UsageProblem("--quick compares with nothing but its budget: leave BASELINE and --candidate out")
         checks = _quick(_installed(), parts, planted)
     elif baseline is None:
-        raise UsageProblem("gate needs what to compare with: a git revision, a wheel or a peer; or --quick")
+        raise UsageProblem("gate needs what to compare with: a revision, a wheel, an environment or a peer; or --quick")
     elif baseline in PEERS:
         return _against_peer(baseline, pairs, duration, json_)
     else:
-        # The candidate is looked up first: a mistake in its name is found before anything is built.
-        judged = _installed() if candidate is None else _finder(candidate)()
-        checks = _compare(_finder(baseline)(), judged, parts, pairs, duration, planted)
+        # Both are looked up first: a mistake in a name is found before anything is built.
+        make_baseline = environment_finder(baseline)
+        make_candidate = _installed if candidate is None else environment_finder(candidate)
+        checks = _compare(make_baseline(), make_candidate(), parts, pairs, duration, planted)
     _show(table_console(), checks)
     if json_ is not None:
         asked = {
@@ -141,16 +142,6 @@ def _checked_plant(text: str) -> Plant:
 
 def _installed() -> Environment:
     return Environment(Path(sys.executable), "this environment")
-
-
-def _finder(name: str) -> Callable[[], Environment]:
-    """What makes the environment; the name is looked up at once."""
-    if name.endswith(".whl"):
-        return lambda: of_wheel(Path(name))
-    found = revision_of(name)
-    if found is None:
-        raise UsageProblem(f"{name!r} is no revision of a git repository here, no wheel, and no peer")
-    return lambda: of_revision(*found)
 
 
 # ---- the parts ----

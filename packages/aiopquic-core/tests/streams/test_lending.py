@@ -135,19 +135,15 @@ async def test_the_budget_counts_what_is_lent(pair: Pair) -> None:
         ours.try_write(fresh(BUDGET + 1))
 
 
-async def test_a_reset_lets_go(pair: Pair) -> None:
+@pytest.mark.parametrize("by_us", [True, False], ids=["reset", "stop"])
+async def test_giving_up_lets_go(pair: Pair, by_us: bool) -> None:
     data = fresh(BUDGET)
-    ours, _ = await blocked(pair, data)
+    ours, theirs = await blocked(pair, data)
     assert holders(data) == 1
-    ours.reset(1)
-    await let_go(data)
-
-
-async def test_a_stop_lets_go(pair: Pair) -> None:
-    data = fresh(BUDGET)
-    _, theirs = await blocked(pair, data)
-    assert holders(data) == 1
-    theirs.stop(1)
+    if by_us:
+        ours.reset(1)
+    else:
+        theirs.stop(1)
     await let_go(data)
 
 

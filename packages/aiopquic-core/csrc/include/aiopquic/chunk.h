@@ -12,10 +12,9 @@ struct aiopq_chunk {
     aiopq_chunk_t *next; /* the bytes behind these; NULL at the end of the list */
     aiopq_chunk_t *last; /* end of the list; meaningful in its first chunk only */
     uint32_t capacity;
-    uint32_t filled; /* bytes written from the start of `data` */
-    uint32_t read;   /* bytes of those that the consumer is done with */
-    uint32_t
-        is_lent; /* 1: the bytes are elsewhere, and `data` says where (base/lent.h); in send queues only */
+    uint32_t filled;  /* bytes written from the start of `data` */
+    uint32_t read;    /* bytes of those that the consumer is done with */
+    uint32_t is_lent; /* 1 in send queues: the bytes are where `data` says (base/lent.h) */
     uint8_t data[];
 };
 

@@ -41,7 +41,7 @@ from aiopquic.capi cimport (
     aiopq_stream_write,
     c_bool,
 )
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport UINT32_MAX, uint8_t, uint64_t
 
 #: Bytes that a stream may hold whatever the connection's other streams hold; less when a budget is less.
 SEND_FLOOR = AIOPQ_SEND_FLOOR
@@ -114,7 +114,7 @@ cdef class Stream:
         cdef object owner
         PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
         try:
-            if buffer.len >= _LEND_MIN:
+            if _LEND_MIN <= buffer.len <= UINT32_MAX:
                 owner = data.obj if PyMemoryView_Check(data) else data
                 if is_immutable(owner):
                     return self._lend(&buffer, owner, fin)
