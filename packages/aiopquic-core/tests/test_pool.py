@@ -35,6 +35,7 @@ def engine_of(protocol: Recorder) -> object:
 
 
 def network_threads() -> int:
+    """A thread that was joined may be in the list for a moment more: the kernel lets go of the joining one first."""
     count = 0
     for task in Path("/proc/self/task").iterdir():
         with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
@@ -214,7 +215,8 @@ def test_loop_after_loop(certificates: Certificates):
         for _ in range(5):
             run_connection(certificates, port)
         gc.collect()
-        assert (network_threads(), descriptors()) == before
+        asyncio.run(until(lambda: network_threads() <= before[0], "the threads have ended"))
+        assert descriptors() == before[1]
 
 
 @pytest.mark.threaded
@@ -231,7 +233,7 @@ def test_a_loop_that_is_left_with_connections_open(certificates: Certificates):
         loop.close()
         del lease, quic, loop
         gc.collect()
-        assert network_threads() == threads
+        asyncio.run(until(lambda: network_threads() == threads, "the thread has ended"))
 
 
 class serving_thread:
