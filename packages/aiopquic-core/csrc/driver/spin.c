@@ -4,38 +4,48 @@
 #include <sched.h>
 #include <string.h>
 
-void aiopq_spin_init(aiopq_spin_t *spin, uint32_t duration_us)
+static uint32_t at_most(uint32_t value, uint32_t limit)
+{
+    return value < limit ? value : limit;
+}
+
+void aiopq_spin_init(aiopq_spin_t *spin, uint32_t longest_us)
 {
     cpu_set_t cores;
     memset(spin, 0, sizeof(*spin));
     /* More cores than the set has room for are many. */
     bool is_alone = sched_getaffinity(0, sizeof(cores), &cores) == 0 && CPU_COUNT(&cores) == 1;
-    spin->duration_us = is_alone ? 0 : duration_us;
+    spin->longest_us = is_alone ? 0 : longest_us;
+    spin->duration_us = at_most(AIOPQ_SPIN_FIRST_US, spin->longest_us);
 }
 
-bool aiopq_spin_again(aiopq_spin_t *spin, bool has_worked, uint64_t now_us)
+void aiopq_spin_found(aiopq_spin_t *spin, uint64_t now_us)
 {
-    if (has_worked) {
-        spin->failures = spin->is_on ? 0 : spin->failures;
-        spin->is_on = false;
+    uint64_t waited_us = now_us - spin->since_us;
+    if (!spin->is_waiting) {
+        return;
     }
-    if (!spin->is_on) {
-        if (spin->rest > 0) {
-            spin->rest--;
-            return false;
+    spin->is_waiting = false;
+    if (waited_us <= spin->duration_us) {
+        return;
+    }
+    if (waited_us <= spin->longest_us) {
+        uint32_t next_us = spin->duration_us == 0 ? AIOPQ_SPIN_FIRST_US : 2 * spin->duration_us;
+        spin->duration_us = at_most(next_us, spin->longest_us);
+    } else {
+        spin->duration_us /= 2;
+        if (spin->duration_us < AIOPQ_SPIN_FIRST_US) {
+            spin->duration_us = 0;
         }
-        spin->is_on = spin->duration_us > 0;
-        spin->until_us = now_us + spin->duration_us;
-        return spin->is_on;
     }
-    if (now_us < spin->until_us) {
-        return true;
+}
+
+bool aiopq_spin_again(aiopq_spin_t *spin, uint64_t now_us)
+{
+    if (!spin->is_waiting) {
+        spin->is_waiting = true;
+        spin->since_us = now_us;
     }
-    spin->is_on = false;
-    if (++spin->failures >= AIOPQ_SPIN_FAILURES) {
-        spin->failures = AIOPQ_SPIN_FAILURES - 1; /* after the rest, one try */
-        spin->rest = AIOPQ_SPIN_REST;
-    }
-    return false;
+    return now_us - spin->since_us < spin->duration_us;
 }
 #endif

@@ -1,32 +1,37 @@
 /* Whether a thread that has nothing to do looks again at once or sleeps.
  *
- * To sleep and to be woken costs tens of microseconds, more than most of what a network thread waits for under load:
- * the loop thread's answer, the next packets of a stream, a moment of the pacer's. So a thread looks on for a short
- * while before it sleeps, and gives its core away between two looks to whoever wants it. Where that does not pay, it
- * stops: an idle engine sleeps, and one whose packets come at long intervals soon does not spin for each. */
+ * To sleep and to be woken costs from a few to tens of microseconds, on a virtual machine most of all: more than most
+ * of what a network thread waits for under load, which is the loop thread's answer, the next packets of a stream, a
+ * moment of the pacer's. So a thread looks on for a while before it sleeps, and gives its core away between two looks
+ * to whoever wants it.
+ *
+ * How long is learnt from the waits themselves, as hypervisors do before they halt a core: a wait that a longer look
+ * would have caught doubles it, up to a bound, and one that is longer than the bound halves it. An idle engine soon
+ * sleeps at once, and so does one whose packets come at long intervals. */
 #ifndef AIOPQ_DRIVER_SPIN_H
 #define AIOPQ_DRIVER_SPIN_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* So many spins in a row that found nothing, and there is none for the next so many waits. */
-#define AIOPQ_SPIN_FAILURES 4
-#define AIOPQ_SPIN_REST 64
+/* The shortest look: about what a wake-up costs where it costs little. Below it there is none. */
+#define AIOPQ_SPIN_FIRST_US 50
 
 /* Everything in it belongs to the thread that spins. */
 typedef struct aiopq_spin {
-    uint32_t duration_us; /* set once; 0: no spinning */
-    bool is_on;           /* in a spin */
-    uint32_t failures;    /* spins in a row that found nothing */
-    uint32_t rest;        /* waits to come that are sleeps at once */
-    uint64_t until_us;    /* when the spin is over */
+    uint32_t longest_us;  /* set once; 0: no spinning */
+    uint32_t duration_us; /* how long a look takes by now; 0: the next waits are sleeps at once */
+    bool is_waiting;      /* nothing was found since `since_us` */
+    uint64_t since_us;
 } aiopq_spin_t;
 
-/* Spins last `duration_us`, if this thread may use more cores than one: whoever is waited for needs another. */
-void aiopq_spin_init(aiopq_spin_t *spin, uint32_t duration_us);
+/* Spins last `longest_us` at most, if this thread may use more cores than one: whoever is waited for needs another. */
+void aiopq_spin_init(aiopq_spin_t *spin, uint32_t longest_us);
 
-/* After a turn, with whether it had anything to do: true when another should follow at once, false for a sleep. */
-bool aiopq_spin_again(aiopq_spin_t *spin, bool has_worked, uint64_t now_us);
+/* There was something to do at `now_us`: a wait that was on is over, however it was spent. */
+void aiopq_spin_found(aiopq_spin_t *spin, uint64_t now_us);
+
+/* There is nothing to do at `now_us`: true when the thread should look again at once, false for a sleep. */
+bool aiopq_spin_again(aiopq_spin_t *spin, uint64_t now_us);
 
 #endif

@@ -115,15 +115,18 @@ static void run(aiopq_driver_t *driver)
             atomic_load_explicit(&driver->must_end, memory_order_relaxed)) {
             return;
         }
-        bool has_done = has_received || has_worked || has_sent;
-        if (has_done && is_looking) {
-            aiopq_count(&engine->sleeps_saved);
+        if (has_received || has_worked || has_sent) {
+            if (is_looking) {
+                aiopq_count(&engine->sleeps_saved);
+            }
+            aiopq_spin_found(&driver->spin, now_us);
+            if (has_received || has_more) {
+                is_looking = false;
+                continue; /* there may be more */
+            }
+            now_us = picoquic_get_quic_time(engine->quic); /* sending took its time */
         }
-        is_looking = aiopq_spin_again(&driver->spin, has_done, now_us);
-        if (has_received || has_more) {
-            is_looking = false;
-            continue; /* there may be more */
-        }
+        is_looking = aiopq_spin_again(&driver->spin, now_us);
         if (is_looking) {
             (void)sched_yield();
         } else {

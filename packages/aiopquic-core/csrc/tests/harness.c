@@ -473,7 +473,7 @@ static void set_defaults(aiopq_config_t *config)
     config->congestion_control = "cubic";
     config->max_connections = 64;
     config->idle_timeout_ms = 30000;
-    config->spin_us = 50;
+    config->spin_us = 200;
     config->datagram_priority = 9;
     config->max_data = 16u * 1024 * 1024;
     config->max_stream_data = HARNESS_STREAM_MAX;

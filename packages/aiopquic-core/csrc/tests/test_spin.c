@@ -7,95 +7,118 @@
 
 #include "test.h"
 
-#define DURATION 50
+#define FIRST AIOPQ_SPIN_FIRST_US
+#define LONGEST 200
 
-static aiopq_spin_t spin_of(uint32_t duration_us)
+/* As aiopq_spin_init() leaves it where there are cores. */
+static aiopq_spin_t spin_of(uint32_t longest_us)
 {
     aiopq_spin_t spin;
     memset(&spin, 0, sizeof(spin));
-    spin.duration_us = duration_us; /* as aiopq_spin_init() sets it where there are cores */
+    spin.longest_us = longest_us;
+    spin.duration_us = longest_us < FIRST ? longest_us : FIRST;
     return spin;
 }
 
-/* One spin from `now` on that finds nothing; true when there was one at all. */
-static bool fail_once(aiopq_spin_t *spin, uint64_t now)
+/* A wait of so long; how much of it was spun: all of it, or what a look takes before the sleep. */
+static uint64_t wait_for(aiopq_spin_t *spin, uint64_t duration_us)
 {
-    if (!aiopq_spin_again(spin, true, now)) {
-        return false;
+    static uint64_t now_us = 1000000;
+    uint64_t end_us = now_us + duration_us, spun_us = 0;
+    while (now_us < end_us && aiopq_spin_again(spin, now_us)) {
+        now_us++;
+        spun_us++;
     }
-    CHECK(aiopq_spin_again(spin, false, now + DURATION - 1));
-    CHECK(!aiopq_spin_again(spin, false, now + DURATION));
-    return true;
+    now_us = end_us;
+    aiopq_spin_found(spin, now_us);
+    return spun_us;
 }
 
-static void spins_for_its_time_after_work(void)
+static void looks_for_its_time_and_sleeps(void)
 {
-    aiopq_spin_t spin = spin_of(DURATION);
-    CHECK(aiopq_spin_again(&spin, true, 1000));
-    CHECK(aiopq_spin_again(&spin, false, 1049));
-    CHECK(!aiopq_spin_again(&spin, false, 1050));
+    aiopq_spin_t spin = spin_of(LONGEST);
+    CHECK(aiopq_spin_again(&spin, 1000));
+    CHECK(aiopq_spin_again(&spin, 1049));
+    CHECK(!aiopq_spin_again(&spin, 1050));
+    CHECK(!aiopq_spin_again(&spin, 2000)); /* woken for nothing: the wait goes on */
+    aiopq_spin_found(&spin, 2000);
 }
 
 static void work_begins_the_time_anew(void)
 {
-    aiopq_spin_t spin = spin_of(DURATION);
-    CHECK(aiopq_spin_again(&spin, true, 1000));
-    CHECK(aiopq_spin_again(&spin, true, 1040));
-    CHECK(aiopq_spin_again(&spin, false, 1089));
-    CHECK(!aiopq_spin_again(&spin, false, 1090));
+    aiopq_spin_t spin = spin_of(LONGEST);
+    CHECK(aiopq_spin_again(&spin, 1000));
+    aiopq_spin_found(&spin, 1040);
+    CHECK(aiopq_spin_again(&spin, 1060));
+    CHECK(aiopq_spin_again(&spin, 1109));
+    CHECK(!aiopq_spin_again(&spin, 1110));
 }
 
-static void rests_where_it_does_not_pay(void)
+static void work_itself_is_no_wait(void)
 {
-    aiopq_spin_t spin = spin_of(DURATION);
-    uint64_t now = 0;
-    for (int i = 0; i < AIOPQ_SPIN_FAILURES; i++, now += 10000) {
-        CHECK(fail_once(&spin, now));
-    }
-    for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < AIOPQ_SPIN_REST; i++, now += 10000) {
-            CHECK(!fail_once(&spin, now));
-        }
-        CHECK(fail_once(&spin, now)); /* one try */
-        now += 10000;
-    }
+    aiopq_spin_t spin = spin_of(LONGEST);
+    aiopq_spin_found(&spin, 1000);
+    aiopq_spin_found(&spin, 900000);
+    CHECK_EQUAL(spin.duration_us, FIRST);
 }
 
-static void work_that_is_found_forgives(void)
+static void grows_where_a_longer_look_would_have_found_it(void)
 {
-    aiopq_spin_t spin = spin_of(DURATION);
-    uint64_t now = 0;
-    for (int round = 0; round < 10; round++) {
-        for (int i = 0; i < AIOPQ_SPIN_FAILURES - 1; i++, now += 10000) {
-            CHECK(fail_once(&spin, now));
-        }
-        CHECK(aiopq_spin_again(&spin, true, now));
-        CHECK(aiopq_spin_again(&spin, true, now + 10)); /* found while it spun */
-        CHECK(!aiopq_spin_again(&spin, false, now + 10 + DURATION));
-        now += 10000;
-        CHECK(fail_once(&spin, now));
-        CHECK(aiopq_spin_again(&spin, true, now + 1000));
-        CHECK(aiopq_spin_again(&spin, true, now + 1001));
-        CHECK(!aiopq_spin_again(&spin, false, now + 1001 + DURATION));
-        spin = spin_of(DURATION);
+    aiopq_spin_t spin = spin_of(LONGEST);
+    CHECK_EQUAL(wait_for(&spin, 180), 50);
+    CHECK_EQUAL(wait_for(&spin, 180), 100);
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQUAL(wait_for(&spin, 180), 180);
     }
+    CHECK_EQUAL(spin.duration_us, LONGEST);
 }
 
-static void work_after_a_sleep_forgives_nothing(void)
+static void grows_no_further_than_it_must(void)
 {
-    aiopq_spin_t spin = spin_of(DURATION);
-    int spins = 0;
-    for (uint64_t now = 0; now < 100 * 10000; now += 10000) {
-        spins += fail_once(&spin, now);
+    aiopq_spin_t spin = spin_of(LONGEST);
+    for (int i = 0; i < 10; i++) {
+        (void)wait_for(&spin, 80);
     }
-    CHECK_EQUAL(spins, AIOPQ_SPIN_FAILURES + 1);
+    CHECK_EQUAL(spin.duration_us, 2 * FIRST);
+}
+
+static void stops_where_waits_are_long(void)
+{
+    aiopq_spin_t spin = spin_of(LONGEST);
+    (void)wait_for(&spin, LONGEST);
+    (void)wait_for(&spin, LONGEST);
+    uint64_t spun_us = 0;
+    for (int i = 0; i < 1000; i++) {
+        spun_us += wait_for(&spin, LONGEST + 1);
+    }
+    CHECK_EQUAL(spun_us, 200 + 100 + 50);
+}
+
+static void begins_again_when_waits_are_short(void)
+{
+    aiopq_spin_t spin = spin_of(LONGEST);
+    CHECK_EQUAL(wait_for(&spin, 1000), FIRST);
+    CHECK_EQUAL(wait_for(&spin, 40), 0);
+    CHECK_EQUAL(wait_for(&spin, 40), 40);
+}
+
+static void never_longer_than_it_may(void)
+{
+    aiopq_spin_t spin = spin_of(30);
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQUAL(wait_for(&spin, 30), 30);
+    }
+    CHECK_EQUAL(wait_for(&spin, 31), 30);
+    CHECK_EQUAL(wait_for(&spin, 30), 0);
+    CHECK_EQUAL(wait_for(&spin, 30), 30);
 }
 
 static void never_spins_when_it_must_not(void)
 {
     aiopq_spin_t spin = spin_of(0);
-    CHECK(!aiopq_spin_again(&spin, true, 1000));
-    CHECK(!aiopq_spin_again(&spin, false, 1000));
+    for (int i = 0; i < 10; i++) {
+        CHECK_EQUAL(wait_for(&spin, 1), 0);
+    }
 }
 
 static void *on_one_core(void *argument)
@@ -109,7 +132,7 @@ static void *on_one_core(void *argument)
     }
     CPU_SET(core, &one);
     CHECK_EQUAL(sched_setaffinity(0, sizeof(one), &one), 0);
-    aiopq_spin_init(argument, DURATION);
+    aiopq_spin_init(argument, LONGEST);
     return NULL;
 }
 
@@ -119,15 +142,19 @@ static void one_core_is_for_those_who_are_waited_for(void)
     pthread_t thread;
     CHECK_EQUAL(pthread_create(&thread, NULL, on_one_core, &spin), 0);
     CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    CHECK_EQUAL(spin.longest_us, 0);
     CHECK_EQUAL(spin.duration_us, 0);
 }
 
 static const test_case_t cases[] = {
-    TEST(spins_for_its_time_after_work),
+    TEST(looks_for_its_time_and_sleeps),
     TEST(work_begins_the_time_anew),
-    TEST(rests_where_it_does_not_pay),
-    TEST(work_that_is_found_forgives),
-    TEST(work_after_a_sleep_forgives_nothing),
+    TEST(work_itself_is_no_wait),
+    TEST(grows_where_a_longer_look_would_have_found_it),
+    TEST(grows_no_further_than_it_must),
+    TEST(stops_where_waits_are_long),
+    TEST(begins_again_when_waits_are_short),
+    TEST(never_longer_than_it_may),
     TEST(never_spins_when_it_must_not),
     TEST(one_core_is_for_those_who_are_waited_for),
 };

@@ -30,13 +30,22 @@ def ip_version(host: str) -> int:
 
 
 def has_ipv6() -> bool:
-    """True when this host lets a socket bind the IPv6 wildcard address."""
+    """True when this host lets a socket bind the IPv6 wildcard address. Asked until it does: a host seldom loses it."""
+    return bool(_ipv6_seen) or _binds_ipv6()
+
+
+#: Filled by the first socket that bound an IPv6 address.
+_ipv6_seen: list[bool] = []
+
+
+def _binds_ipv6() -> bool:
     if not socket.has_ipv6:
         return False
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.bind(("::", 0))
-        return True
     except OSError:
         return False
+    _ipv6_seen.append(True)
+    return True

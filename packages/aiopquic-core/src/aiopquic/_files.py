@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import ssl
+import time
 
 from aiopquic.exceptions import CertificateFileError, ConfigurationError
 
@@ -12,6 +13,7 @@ __all__ = [
     "StrPath",
     "check_keylog",
     "explain",
+    "knows_roots",
     "qlog_folder",
     "read_certificate",
     "read_private_key",
@@ -81,16 +83,58 @@ def trusted_roots(
     return tuple(roots)
 
 
+def knows_roots(cafile: StrPath | None, capath: StrPath | None, cadata: str | bytes | None) -> bool:
+    """True when :func:`trusted_roots` need not read or parse anything for these now, so that a loop may call it."""
+    if capath is not None or cadata is not None:
+        return False
+    return _certifi_roots.cache_info().currsize > 0 if cafile is None else _known_roots(cafile) is not None
+
+
 @functools.cache
 def _certifi_roots() -> tuple[bytes, ...]:
     import certifi  # and with it importlib.resources: for those who trust no authorities of their own
 
-    return tuple(_roots_of_file(certifi.where()))
+    return _roots_of_file(certifi.where())
 
 
-def _roots_of_file(path: StrPath) -> list[bytes]:
-    text = _read(path, "trust store")
-    return _load(_ascii(text), f"the trust store {os.fspath(path)!r}", os.fspath(path))
+#: What tells of a change of a file: device, inode, size, time of change.
+_State = tuple[int, int, int, int]
+
+#: Trust stores that were read, by path: a client may connect a thousand times a second with one.
+_roots_read: dict[str, tuple[_State, tuple[bytes, ...]]] = {}
+_ROOTS_KEPT = 16
+
+#: Seconds within which a file may change again without a change of its time, on whatever file system it is.
+_TIME_GRAIN = 2
+
+
+def _state(path: StrPath) -> _State | None:
+    """None: there is no such file, or it is so new that its time says nothing yet."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    if time.time() - found.st_ctime < _TIME_GRAIN:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
+
+
+def _known_roots(path: StrPath) -> tuple[bytes, ...] | None:
+    state, roots = _roots_read.get(os.fspath(path), (None, None))
+    return roots if state is not None and state == _state(path) else None
+
+
+def _roots_of_file(path: StrPath) -> tuple[bytes, ...]:
+    known = _known_roots(path)
+    if known is not None:
+        return known
+    name, state = os.fspath(path), _state(path)  # of before it is read: a change meanwhile shows the next time
+    roots = tuple(_load(_ascii(_read(path, "trust store")), f"the trust store {name!r}", name))
+    if state is not None:
+        if len(_roots_read) >= _ROOTS_KEPT:
+            _roots_read.clear()
+        _roots_read[name] = state, roots
+    return roots
 
 
 def _roots_of_folder(path: StrPath) -> list[bytes]:

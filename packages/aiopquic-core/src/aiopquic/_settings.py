@@ -1,4 +1,4 @@
-"""Every setting of an engine, as the bridge hands it to C: a value, so that who has equal ones can share an engine.
+"""Every setting of an engine, as the bridge hands it to C. Connections that have equal ones can share an engine.
 
 Made and checked by ``aiopquic.quic._engine_settings``.
 """
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineSettings"]
 
-#: What an engine reads when it is made, and is no other engine for.
-_NOT_COMPARED = frozenset({"session_tickets"})
+#: What is not one engine's for all of its connections: read when it is made, or said for each of them.
+_NOT_SHARED_BY = frozenset({"session_tickets", "alpn"})
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -38,15 +38,6 @@ class _Settings:
         """The same with other values for some names."""
         return type(self)(**{**vars(self), **changes})
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Settings) and self._compared() == other._compared()
-
-    def __hash__(self) -> int:
-        return hash(self._compared())
-
-    def _compared(self) -> tuple[object, ...]:
-        return tuple([getattr(self, name) for name in type(self).__annotations__ if name not in _NOT_COMPARED])
-
 
 class EngineSettings(_Settings):
     """One engine's settings: times in the units of their names, sizes in bytes."""
@@ -66,7 +57,7 @@ class EngineSettings(_Settings):
     preferred_addresses: tuple[tuple[str, int], ...] = ()
     "Server: IP literals and ports where clients are asked to move to, at most one per family."
     socket_buffer_bytes: int = 0
-    spin_us: int = 50
+    spin_us: int = 200
     use_portable_loop: bool = False
     is_inline: bool = False
     "No network thread: drains move the datagrams."
@@ -149,3 +140,7 @@ class EngineSettings(_Settings):
     send_budget_stream: int = 1 << 22
     send_budget_conn: int = 1 << 22
     command_capacity: int = 0
+
+    def sharing_key(self) -> tuple[object, ...]:
+        """Equal for connections that can live on one engine."""
+        return tuple([getattr(self, name) for name in EngineSettings.__annotations__ if name not in _NOT_SHARED_BY])

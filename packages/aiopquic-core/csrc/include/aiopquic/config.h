@@ -78,7 +78,7 @@ typedef struct aiopq_config {
     struct sockaddr_storage bind_addresses[AIOPQ_BIND_ADDRESS_MAX];
     uint16_t local_port;          /* 0 lets the system choose */
     uint32_t socket_buffer_bytes; /* 0 leaves the system's */
-    uint32_t spin_us;       /* how long the network thread looks for work before it sleeps; 0: not at all */
+    uint32_t spin_us; /* how long the network thread looks for work at most before it sleeps; 0: never */
     bool use_portable_loop; /* picoquic's packet loop instead of our own, as on other systems than Linux */
     bool is_inline; /* no network thread: the loop thread moves the datagrams in its drains. Linux only */
     bool use_pipe_waker; /* a self-pipe instead of eventfd, as on systems without it */

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiopquic._addresses import ip_version
 from aiopquic._driver import left_out, runs_inline, uses_portable_loop
-from aiopquic._files import StrPath, check_keylog, qlog_folder, trusted_roots
+from aiopquic._files import StrPath, check_keylog, knows_roots, qlog_folder, trusted_roots
 from aiopquic._settings import EngineSettings
 from aiopquic._simulation import placed
 from aiopquic.exceptions import CertificateFileError, ConfigurationError
@@ -18,7 +18,7 @@ from aiopquic.quic._identities import named_identities, read_identity
 from aiopquic.quic.configuration import QUIC_V1, QuicConfiguration
 from aiopquic.quic.ech import ech_settings
 
-__all__ = ["alpn_of", "certificate_settings", "check_host", "engine_settings"]
+__all__ = ["alpn_of", "certificate_settings", "check_host", "engine_settings", "reads_files"]
 
 #: Asked of the system for each socket: enough for the bursts of a fast sender on one host.
 _SOCKET_BUFFER_BYTES = 4 << 20
@@ -47,7 +47,7 @@ def engine_settings(
     configuration.validate()
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ConfigurationError(f"a UDP port is 0 to 65535, not {port!r}")
-    keylog_file = _path(configuration.secrets_log_file) or os.environ.get("SSLKEYLOGFILE") or None
+    keylog_file = _keylog_file(configuration)
     check_keylog(keylog_file)
     settings = EngineSettings(
         is_client=configuration.is_client,
@@ -64,7 +64,7 @@ def engine_settings(
         is_inline=runs_inline(configuration.driver),
         use_pipe_waker=os.environ.get("AIOPQUIC_WAKER") == "pipe",
         without=left_out(),
-        verify_peer=configuration.verify_peer and not configuration.server_certificate_hashes,
+        verify_peer=_needs_roots(configuration),
         certificate_hashes=tuple(configuration.server_certificate_hashes or ()),
         pinned_keys=tuple(configuration.pinned_keys or ()),
         stateless_reset_secret=configuration.stateless_reset_secret or b"",
@@ -114,6 +114,18 @@ def engine_settings(
     return placed(settings)
 
 
+def reads_files(configuration: QuicConfiguration) -> bool:
+    """Whether :func:`engine_settings` reads or writes a file for this client, which is not for a loop's thread.
+
+    What is left is to look at a trust store's time of change.
+    """
+    if _keylog_file(configuration) is not None or configuration.certificate_file is not None:
+        return True
+    return _needs_roots(configuration) and not knows_roots(
+        configuration.cafile, configuration.capath, configuration.cadata
+    )
+
+
 def certificate_settings(configuration: QuicConfiguration) -> dict[str, Any]:
     """The fields of the settings that say who we are, read and checked: a server always, a client when it has them."""
     certificate, key = configuration.certificate_file, configuration.private_key_file
@@ -131,8 +143,16 @@ def certificate_settings(configuration: QuicConfiguration) -> dict[str, Any]:
     }
 
 
+def _keylog_file(configuration: QuicConfiguration) -> str | None:
+    return _path(configuration.secrets_log_file) or os.environ.get("SSLKEYLOGFILE") or None
+
+
+def _needs_roots(configuration: QuicConfiguration) -> bool:
+    return configuration.verify_peer and not configuration.server_certificate_hashes
+
+
 def _trusted_roots(configuration: QuicConfiguration) -> tuple[bytes, ...]:
-    if not configuration.verify_peer or configuration.server_certificate_hashes:
+    if not _needs_roots(configuration):
         return ()
     return trusted_roots(configuration.cafile, configuration.capath, configuration.cadata)
 

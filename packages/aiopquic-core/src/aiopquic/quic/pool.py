@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from functools import partial
 
 from aiopquic._settings import EngineSettings
 from aiopquic._tickets import SessionStore
-from aiopquic.quic._engine_settings import engine_settings
+from aiopquic.quic._engine_settings import engine_settings, reads_files
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.engine import QuicEngine
 from aiopquic.quic.listening import bind_addresses
@@ -22,6 +23,10 @@ __all__ = ["EngineLease", "acquire_engine", "close_idle_engines"]
 #: one does that works through a list, pays once for the trust store, the socket and the thread; one that is done
 #: with the network has neither socket nor thread a moment later.
 LINGER = 1.0
+
+
+#: An ``EngineSettings.sharing_key()``.
+_Key = tuple[object, ...]
 
 
 class EngineLease:
@@ -49,9 +54,9 @@ class EngineLease:
 class _SharedEngine:
     """One engine, and how many use it."""
 
-    def __init__(self, pool: _Pool, configuration: QuicConfiguration, settings: EngineSettings) -> None:
+    def __init__(self, pool: _Pool, key: _Key, configuration: QuicConfiguration, settings: EngineSettings) -> None:
         self._pool = pool
-        self._settings = settings
+        self._key = key
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._engine: QuicEngine | None = None
@@ -80,19 +85,19 @@ class _SharedEngine:
 
     def _started(self, task: asyncio.Task[QuicEngine]) -> None:
         if task.cancelled() or task.exception() is not None:
-            self._pool.remove(self._settings, self)
+            self._pool.remove(self._key, self)
         else:
             self._engine = task.result()
 
     def give_back(self) -> None:
         self._users -= 1
-        if self.is_idle and self._pool.has(self._settings, self):
+        if self.is_idle and self._pool.has(self._key, self):
             self._timer = self._loop.call_later(LINGER, self.expire)
 
     def expire(self) -> None:
         """Nobody came: the engine ends."""
         self._stop_timer()
-        self._pool.remove(self._settings, self)
+        self._pool.remove(self._key, self)
         self._pool.keep_until_done(self._loop.create_task(self._close()))
 
     async def _close(self) -> None:
@@ -108,21 +113,23 @@ class _Pool:
     """The shared engines of one loop."""
 
     def __init__(self) -> None:
-        self._engines: weakref.WeakValueDictionary[EngineSettings, _SharedEngine] = weakref.WeakValueDictionary()
+        self._engines: weakref.WeakValueDictionary[_Key, _SharedEngine] = weakref.WeakValueDictionary()
         self._closing: weakref.WeakSet[asyncio.Task[None]] = weakref.WeakSet()
 
     async def lease(self, configuration: QuicConfiguration, settings: EngineSettings) -> EngineLease:
-        shared = self._engines.get(settings)
+        key = settings.sharing_key()
+        shared = self._engines.get(key)
         if shared is None or not shared.is_usable:
-            shared = self._engines[settings] = _SharedEngine(self, configuration, settings)
+            settings = settings.replaced(alpn=())  # each connection brings its own
+            shared = self._engines[key] = _SharedEngine(self, key, configuration, settings)
         return await shared.lease()
 
-    def has(self, settings: EngineSettings, shared: _SharedEngine) -> bool:
-        return self._engines.get(settings) is shared
+    def has(self, key: _Key, shared: _SharedEngine) -> bool:
+        return self._engines.get(key) is shared
 
-    def remove(self, settings: EngineSettings, shared: _SharedEngine) -> None:
-        if self.has(settings, shared):
-            del self._engines[settings]
+    def remove(self, key: _Key, shared: _SharedEngine) -> None:
+        if self.has(key, shared):
+            del self._engines[key]
 
     def keep_until_done(self, task: asyncio.Task[None]) -> None:
         self._closing.add(task)
@@ -175,12 +182,11 @@ async def acquire_engine(
     """
     loop = asyncio.get_running_loop()
     hosts = await bind_addresses(None, configuration.ip_family)
-    settings = await asyncio.to_thread(
-        engine_settings, configuration, bind_addresses=hosts, port=local_port, protocols=protocols
-    )
+    settle = partial(engine_settings, configuration, bind_addresses=hosts, port=local_port, protocols=protocols)
+    settings = await asyncio.to_thread(settle) if reads_files(configuration) else settle()
     if local_port or not shared:
         return EngineLease(await _start(configuration, settings), None)
-    return await _pools.setdefault(loop, _Pool()).lease(configuration, settings.replaced(alpn=()))
+    return await _pools.setdefault(loop, _Pool()).lease(configuration, settings)
 
 
 async def close_idle_engines() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from aiopquic._files import StrPath
 from aiopquic._quic_lb import QuicLbSettings
@@ -90,6 +90,10 @@ class ServerSettings(SharedSettings, total=False):
     stateless_reset_secret: bytes | None
 
 
+#: Fields of a QuicConfiguration that a front end takes as they are.
+_KNOWN = {field.name for field in dataclasses.fields(QuicConfiguration)} - {"alpn_protocols", "is_client"}
+
+
 def configuration_of(
     function: str,
     *,
@@ -104,20 +108,17 @@ def configuration_of(
     Raises:
         ConfigurationError: a setting is unknown or wrong, or the configuration is for the other side.
     """
-    if configuration is None:
-        configuration = QuicConfiguration(is_client=is_client)
-    elif not isinstance(configuration, QuicConfiguration):
+    if configuration is not None and not isinstance(configuration, QuicConfiguration):
         raise ConfigurationError(f"configuration is a QuicConfiguration, not {configuration!r}")
-    elif configuration.is_client != is_client:
+    if configuration is not None and configuration.is_client != is_client:
         raise ConfigurationError(f"{function}() needs a configuration with is_client={is_client}")
-    known = {field.name for field in dataclasses.fields(QuicConfiguration)} - {"alpn_protocols", "is_client"}
     for name in settings:
-        if name not in known:
-            raise ConfigurationError(_unknown(function, name, known))
-    changes = dict(settings)
+        if name not in _KNOWN:
+            raise ConfigurationError(_unknown(function, name))
+    changes: dict[str, Any] = {"is_client": is_client, **settings}  # checked by the configuration
     if alpn is not None:
         changes["alpn_protocols"] = alpn
-    result = dataclasses.replace(configuration, **changes)  # type: ignore[arg-type]  # checked by the configuration
+    result = QuicConfiguration(**changes) if configuration is None else dataclasses.replace(configuration, **changes)
     if protocols:
         result = with_protocols(result, protocols)
     if not result.alpn_protocols:
@@ -125,12 +126,12 @@ def configuration_of(
     return result
 
 
-def _unknown(function: str, name: str, known: set[str]) -> str:
+def _unknown(function: str, name: str) -> str:
     if name in ("alpn_protocols", "is_client"):
         instead = "alpn" if name == "alpn_protocols" else "connect() or serve()"
         return f"{function}() has no setting {name!r}: use {instead} instead"
     import difflib  # for a sentence about a mistake
 
-    nearest = difflib.get_close_matches(name, [*known, "alpn", "configuration"], n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(name, [*_KNOWN, "alpn", "configuration"], n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]!r}?" if nearest else "see QuicConfiguration for those there are"
     return f"{function}() has no setting {name!r}: {hint}"
