@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,7 +31,8 @@ def nothing_read(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """The file system tells every change by its time, so that a file need not become old first."""
-    monkeypatch.setattr(_files, "_TIME_GRAIN", 0)
+    monkeypatch.setattr(_files, "_COARSE_TIME", 0)
+    monkeypatch.setattr(_files, "_FINE_TIME", 0)
 
 
 @pytest.fixture
@@ -98,14 +100,20 @@ def test_one_that_is_gone(tmp_path: Path):
         trusted_roots(path)
 
 
-def test_a_young_one_is_read_each_time(tmp_path: Path, loads: list[str]):
+@pytest.mark.parametrize(("fraction", "needed"), [(5_000_000, 0.1), (0, 2.0)], ids=["fine times", "whole seconds"])
+def test_a_young_one_is_read_each_time(
+    tmp_path: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch, fraction: int, needed: float
+):
     """It may change again before its time does."""
     path = tmp_path / "roots.pem"
     store(path)
-    trusted_roots(path)
-    assert not knows_roots(path, None, None)
-    assert trusted_roots(path) == trusted_roots(path)
-    assert len(loads) == 3
+    changed_ns = 1_700_000_000_000_000_000 + fraction
+    found = SimpleNamespace(st_dev=1, st_ino=2, st_size=3, st_ctime_ns=changed_ns, st_ctime=changed_ns / 1e9)
+    monkeypatch.setattr(_files, "os", SimpleNamespace(stat=lambda _: found, fspath=os.fspath))
+    for age, reads in ((0.0, 1), (0.9 * needed, 2), (1.1 * needed, 3), (1.2 * needed, 3)):
+        monkeypatch.setattr(_files, "time", SimpleNamespace(time=lambda age=age: changed_ns / 1e9 + age))
+        trusted_roots(path)
+        assert len(loads) == reads
 
 
 @pytest.mark.usefixtures("steady")

@@ -104,8 +104,9 @@ _State = tuple[int, int, int, int]
 _roots_read: dict[str, tuple[_State, tuple[bytes, ...]]] = {}
 _ROOTS_KEPT = 16
 
-#: Seconds within which a file may change again without a change of its time, on whatever file system it is.
-_TIME_GRAIN = 2
+#: Seconds within which a file may change again without a change of its time: where times are whole seconds, as on the
+#: coarsest file systems, and where they are as fine as the tick of a kernel.
+_COARSE_TIME, _FINE_TIME = 2.0, 0.1
 
 
 def _state(path: StrPath) -> _State | None:
@@ -114,7 +115,8 @@ def _state(path: StrPath) -> _State | None:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
-    if time.time() - found.st_ctime < _TIME_GRAIN:
+    is_coarse = found.st_ctime_ns % 1_000_000_000 == 0
+    if time.time() - found.st_ctime < (_COARSE_TIME if is_coarse else _FINE_TIME):
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
 
