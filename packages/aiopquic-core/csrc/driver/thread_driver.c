@@ -93,7 +93,7 @@ static void run(aiopq_driver_t *driver)
     aiopq_engine_t *engine = driver->engine;
     bool is_looking = false;
     for (;;) {
-        uint64_t now_us = picoquic_get_quic_time(engine->quic);
+        uint64_t begin_us = picoquic_get_quic_time(engine->quic), now_us = begin_us;
         bool has_received = false;
         engine->now_us = now_us;
         for (size_t i = 0; i < driver->io.socket_count; i++) {
@@ -119,12 +119,12 @@ static void run(aiopq_driver_t *driver)
             if (is_looking) {
                 aiopq_count(&engine->sleeps_saved);
             }
-            aiopq_spin_found(&driver->spin, now_us);
+            aiopq_spin_found(&driver->spin, begin_us);
             if (has_received || has_more) {
                 is_looking = false;
                 continue; /* there may be more */
             }
-            now_us = picoquic_get_quic_time(engine->quic); /* sending took its time */
+            now_us = picoquic_get_quic_time(engine->quic); /* all of that took its time */
         }
         is_looking = aiopq_spin_again(&driver->spin, now_us);
         if (is_looking) {
