@@ -19,14 +19,25 @@ void aiopq_spin_init(aiopq_spin_t *spin, uint32_t longest_us)
     spin->duration_us = at_most(AIOPQ_SPIN_FIRST_US, spin->longest_us);
 }
 
+/* The look that was asked for begins at `now_us`. */
+static void begin_look(aiopq_spin_t *spin, uint64_t now_us)
+{
+    if (spin->is_looking && now_us - spin->looked_us > AIOPQ_SPIN_SLICE_US) {
+        spin->duration_us = 0;
+        spin->rest_until_us = now_us + AIOPQ_SPIN_REST_US;
+    }
+    spin->is_looking = false;
+}
+
 void aiopq_spin_found(aiopq_spin_t *spin, uint64_t now_us)
 {
     uint64_t waited_us = now_us - spin->since_us;
+    begin_look(spin, now_us);
     if (!spin->is_waiting) {
         return;
     }
     spin->is_waiting = false;
-    if (waited_us <= spin->duration_us) {
+    if (waited_us <= spin->duration_us || now_us < spin->rest_until_us) {
         return;
     }
     if (waited_us <= spin->longest_us) {
@@ -42,10 +53,13 @@ void aiopq_spin_found(aiopq_spin_t *spin, uint64_t now_us)
 
 bool aiopq_spin_again(aiopq_spin_t *spin, uint64_t now_us)
 {
+    begin_look(spin, now_us);
     if (!spin->is_waiting) {
         spin->is_waiting = true;
         spin->since_us = now_us;
     }
-    return now_us - spin->since_us < spin->duration_us;
+    spin->looked_us = now_us;
+    spin->is_looking = now_us - spin->since_us < spin->duration_us;
+    return spin->is_looking;
 }
 #endif

@@ -102,6 +102,36 @@ static void begins_again_when_waits_are_short(void)
     CHECK_EQUAL(wait_for(&spin, 40), 40);
 }
 
+static void rests_when_somebody_else_had_the_core(void)
+{
+    for (int found = 0; found < 2; found++) {
+        aiopq_spin_t spin = spin_of(LONGEST);
+        uint64_t now_us = 1000;
+        CHECK(aiopq_spin_again(&spin, now_us));
+        now_us += AIOPQ_SPIN_SLICE_US + 1;
+        if (found) {
+            aiopq_spin_found(&spin, now_us);
+        }
+        CHECK(!aiopq_spin_again(&spin, now_us));
+        for (uint64_t end_us = now_us + AIOPQ_SPIN_REST_US - 100; now_us < end_us; now_us += 100) {
+            aiopq_spin_found(&spin, now_us);
+            CHECK(!aiopq_spin_again(&spin, now_us));
+        }
+        aiopq_spin_found(&spin, now_us + 100);
+        CHECK(aiopq_spin_again(&spin, now_us + 100)); /* once more, after a short wait */
+    }
+}
+
+static void a_long_sleep_is_nobody_elses_slice(void)
+{
+    aiopq_spin_t spin = spin_of(LONGEST);
+    CHECK(aiopq_spin_again(&spin, 1000));
+    CHECK(!aiopq_spin_again(&spin, 1050));
+    aiopq_spin_found(&spin, 1000000); /* which halves it, to nothing */
+    CHECK_EQUAL(wait_for(&spin, 40), 0);
+    CHECK_EQUAL(wait_for(&spin, 40), 40);
+}
+
 static void never_longer_than_it_may(void)
 {
     aiopq_spin_t spin = spin_of(30);
@@ -154,6 +184,8 @@ static const test_case_t cases[] = {
     TEST(grows_no_further_than_it_must),
     TEST(stops_where_waits_are_long),
     TEST(begins_again_when_waits_are_short),
+    TEST(rests_when_somebody_else_had_the_core),
+    TEST(a_long_sleep_is_nobody_elses_slice),
     TEST(never_longer_than_it_may),
     TEST(never_spins_when_it_must_not),
     TEST(one_core_is_for_those_who_are_waited_for),
