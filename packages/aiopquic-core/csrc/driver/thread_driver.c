@@ -91,7 +91,6 @@ static void wait_for_work(aiopq_driver_t *driver, uint64_t now_us)
 static void run(aiopq_driver_t *driver)
 {
     aiopq_engine_t *engine = driver->engine;
-    bool is_looking = false;
     for (;;) {
         uint64_t begin_us = picoquic_get_quic_time(engine->quic), now_us = begin_us;
         bool has_received = false;
@@ -116,18 +115,16 @@ static void run(aiopq_driver_t *driver)
             return;
         }
         if (has_received || has_worked || has_sent) {
-            if (is_looking) {
+            if (driver->spin.is_looking) {
                 aiopq_count(&engine->sleeps_saved);
             }
             aiopq_spin_found(&driver->spin, begin_us);
             if (has_received || has_more) {
-                is_looking = false;
                 continue; /* there may be more */
             }
             now_us = picoquic_get_quic_time(engine->quic); /* all of that took its time */
         }
-        is_looking = aiopq_spin_again(&driver->spin, now_us);
-        if (is_looking) {
+        if (aiopq_spin_again(&driver->spin, now_us)) {
             (void)sched_yield();
         } else {
             wait_for_work(driver, now_us);
